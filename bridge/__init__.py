@@ -1,0 +1,1 @@
+"""The process a DAW talks to: commands, jobs, presets and the command line."""

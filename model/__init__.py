@@ -1,0 +1,1 @@
+"""The library: separators, the effect and the board, mixer, chains, rendering."""

@@ -1,0 +1,123 @@
+"""The only place with calls that exist on some operating systems and not on others."""
+
+from __future__ import annotations
+
+import contextlib
+import ctypes
+import os
+import signal
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+_PR_SET_PDEATHSIG = 1
+_M_TRIM_THRESHOLD = -1
+_M_MMAP_THRESHOLD = -3
+
+
+def keep_freed_memory() -> None:
+    """Let glibc keep big freed blocks instead of returning them to the kernel.
+
+    Every big array otherwise costs a page fault per 4 KiB each time it is made, which is most of the
+    time of a short-time Fourier transform. Called by programs, never by the library for its users;
+    does nothing where the C library is not glibc.
+    """
+    if sys.platform != "linux":
+        return
+    with contextlib.suppress(OSError, AttributeError):
+        libc = ctypes.CDLL("libc.so.6")
+        libc.mallopt(_M_MMAP_THRESHOLD, 1 << 30)
+        libc.mallopt(_M_TRIM_THRESHOLD, (1 << 31) - 1)
+
+
+def die_with_parent() -> None:
+    """Ask the kernel to kill this process when the one that started it dies (Linux)."""
+    if sys.platform == "linux":
+        with contextlib.suppress(OSError, AttributeError):
+            ctypes.CDLL("libc.so.6").prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
+
+
+def sync_folder(folder: Path) -> None:
+    """Make renames in a folder durable where the system has such a call."""
+    if os.name != "posix":
+        return
+    handle = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)
+
+
+@contextlib.contextmanager
+def file_lock(path: Path, *, wait: bool = True) -> Iterator[bool]:
+    """Hold an exclusive lock on a file between processes; yields False if `wait` is off and it is taken.
+
+    The lock goes with the process, however it ends.
+    """
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with path.open("a+b") as handle:
+        take, drop = _lock_calls(handle.fileno())
+        try:
+            take(wait)
+        except OSError:
+            if wait:
+                raise
+            yield False
+            return
+        try:
+            yield True
+        finally:
+            drop()
+
+
+def _lock_calls(descriptor: int) -> tuple[Callable[[bool], None], Callable[[], None]]:
+    if sys.platform == "win32":
+        import msvcrt
+
+        def take(wait: bool) -> None:
+            msvcrt.locking(descriptor, msvcrt.LK_LOCK if wait else msvcrt.LK_NBLCK, 1)
+
+        def drop() -> None:
+            msvcrt.locking(descriptor, msvcrt.LK_UNLCK, 1)
+    else:
+        import fcntl
+
+        def take(wait: bool) -> None:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | (0 if wait else fcntl.LOCK_NB))
+
+        def drop() -> None:
+            fcntl.flock(descriptor, fcntl.LOCK_UN)
+
+    return take, drop
+
+
+def free_memory() -> int | None:
+    """Bytes of memory that can be had now, or None where the system does not say."""
+    if sys.platform == "linux":
+        for line in Path("/proc/meminfo").read_text().splitlines():
+            if line.startswith("MemAvailable:"):
+                return int(line.split()[1]) * 1024
+    return None
+
+
+@contextlib.contextmanager
+def quiet_descriptors() -> Iterator[None]:
+    """Send what native code prints on descriptors 1 and 2 to nowhere for a while.
+
+    Plug-ins and audio libraries print there past Python, and would break machine-readable output.
+    """
+    sys.stdout.flush()
+    sys.stderr.flush()
+    saved = os.dup(1), os.dup(2)
+    null = os.open(os.devnull, os.O_WRONLY)
+    try:
+        os.dup2(null, 1)
+        os.dup2(null, 2)
+        yield
+    finally:
+        sys.stdout.flush()
+        sys.stderr.flush()
+        for number, copy in zip((1, 2), saved, strict=True):
+            os.dup2(copy, number)
+            os.close(copy)
+        os.close(null)

@@ -1,0 +1,1 @@
+"""Separators: audio in, stems out, streaming. `protocol` says what one is."""
