@@ -1,0 +1,397 @@
+"""Stems and gains in, one mix out: the remix law, with ramps.
+
+For stems s, what a chain made of them t (t = s without a chain), the residual r = mix - sum(s), and
+per-channel gains g (fader, mute, solo and balance in one number)::
+
+    out = M(mix + sum(g_i t_i - s_i) + (g_r - 1) r)
+
+Terms that are zero are left out, not added, so with every gain at unity and no chain the mix comes
+back as its own bits. A channel whose residual is silent needs no mix at all, since the law is then
+`sum(g_i t_i)`: a soloed stem is its own export, and everything muted is exact silence. Sums are made
+in float64 and rounded once.
+
+>>> mixer = Mixer(("accompaniment", "vocals"), channels=1, sample_rate=44100)
+>>> mixer.set_mute("vocals")
+>>> stems = np.array([[[0.5, 0.25]], [[0.125, 0.0]]], dtype=np.float32)
+>>> mixer.mix(stems.sum(axis=0), stems, np.zeros((1, 2), np.float32)).tolist()
+[[0.5, 0.25]]
+"""
+
+from __future__ import annotations
+
+import math
+import threading
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from difflib import get_close_matches
+
+import numpy as np
+from numpy.typing import NDArray
+
+from .audio import Audio, StemArray
+from .errors import ArgumentValueError
+from .ramp import Gain, RampBank, Span
+from .residual import RESIDUAL, RESIDUAL_POLICIES, ResidualPolicy
+from .units import MAX_GAIN_DB, SILENCE_DB, db_to_gain
+
+Treated = StemArray | Sequence[Audio | None]
+"""Stems after their chains: one array, or one `(channels, frames)` per stem with None for no chain."""
+
+
+@dataclass(frozen=True)
+class MixerState:
+    """Where every control of a mixer stands; what is not named is neutral.
+
+    A stem in `mutes` is silent whatever else holds; while `solos` has members, only they sound.
+    `pans` run from -1 (left) to 1 (right).
+    """
+
+    gains_db: Mapping[str, float] = field(default_factory=dict)
+    mutes: frozenset[str] = frozenset()
+    solos: frozenset[str] = frozenset()
+    pans: Mapping[str, float] = field(default_factory=dict)
+    master_gain_db: float = 0.0
+    master_mute: bool = False
+
+
+class Faders:
+    """The gains of one block, ramps included; good for exactly `frames` frames."""
+
+    def __init__(self, stems: tuple[str, ...], channels: int, spans: list[Span]) -> None:
+        self._stems = stems
+        self._channels = channels
+        self._spans = spans
+        self.frames = spans[-1].stop if spans else 0
+
+    def mix(self, mix: Audio, stems: StemArray, residual: Audio, treated: Treated | None = None) -> Audio:
+        """Apply the remix law up to the master: `mix + sum(g t - s) + (g_r - 1) r`.
+
+        Shape: mix and residual `(channels, frames)`, stems `(stems, channels, frames)`; returns a new
+        `(channels, frames)`. Raises ArgumentValueError for other shapes.
+        """
+        shape = (self._channels, self.frames)
+        _check_shape("mix", mix, shape)
+        _check_shape("residual", residual, shape)
+        _check_shape("stems", stems, (len(self._stems), *shape))
+        if treated is not None:
+            if len(treated) != len(self._stems):
+                raise ArgumentValueError(
+                    f"treated must hold one entry per stem ({len(self._stems)}); got {len(treated)}"
+                )
+            for name, chained in zip(self._stems, treated, strict=True):
+                if chained is not None:
+                    _check_shape(f"treated {name}", chained, shape)
+        out = np.empty(shape, dtype=np.float32)
+        for span in self._spans:
+            cut = slice(span.start, span.stop)
+            for channel in range(self._channels):
+                sources = [stem[channel, cut] for stem in stems]
+                chained_row = [None if t is None else t[channel, cut] for t in treated or [None] * len(stems)]
+                gains = [span.gains[i * self._channels + channel] for i in range(len(stems) + 1)]
+                out[channel, cut] = _remix(
+                    mix[channel, cut], sources, residual[channel, cut], chained_row, gains
+                )
+        return out
+
+    def post_fader(self, stem: str, audio: Audio) -> Audio:
+        """One stem as it sounds in the mix: gain, balance, mute and solo applied, the master not.
+
+        Shape: `(channels, frames)` in and out; at unity the same bits. The post-fader stems and the
+        post-fader residual add up to the mix before its master.
+        """
+        _check_shape(stem, audio, (self._channels, self.frames))
+        row = _index(self._stems, stem) * self._channels
+        out = np.empty_like(audio)
+        for span in self._spans:
+            for channel in range(self._channels):
+                cut = slice(span.start, span.stop)
+                out[channel, cut] = _scaled(audio[channel, cut], span.gains[row + channel])
+        return out
+
+
+class Mixer:
+    """Remixes one stream of stems; its controls may be set from any thread at any time.
+
+    A control that changes takes effect at the next block as a linear ramp of `ramp_ms` in gain; what
+    is set before the first block (or before the first one after `reset`) holds from its first frame.
+    For a change made at a given frame, the cut into blocks does not change a bit of the output.
+
+    `residual_policy` says what the residual is. `none`: sound that is in no stem; it plays at gain 1
+    and any solo mutes it. `file`: the last stem is `residual`, with its own fader. In all but `none`,
+    r is rounding dust that plays along until a stem is soloed or every stem is silent.
+
+    Balance: a pan of p leaves the near side alone and turns the far side down to 1 - |p|, so the
+    centre is the identity; wider layouts are taken as stereo pairs; a channel without a partner (mono)
+    is left alone.
+    """
+
+    def __init__(
+        self,
+        stems: Iterable[str],
+        channels: int,
+        sample_rate: int,
+        *,
+        residual_policy: ResidualPolicy = "other",
+        ramp_ms: float = 20.0,
+        state: MixerState | None = None,
+    ) -> None:
+        self.stems = tuple(stems)
+        self.channels = channels
+        if residual_policy not in RESIDUAL_POLICIES:
+            raise ArgumentValueError(
+                f"a residual policy is one of {', '.join(RESIDUAL_POLICIES)}; got {residual_policy!r}"
+            )
+        if not self.stems or len(set(self.stems)) != len(self.stems):
+            raise ArgumentValueError(
+                f"a mixer needs one or more stems with different names; got {self.stems}"
+            )
+        if residual_policy == "file" and RESIDUAL not in self.stems:
+            raise ArgumentValueError(f"under the policy file one stem is {RESIDUAL!r}; got {self.stems}")
+        if channels < 1 or sample_rate < 1:
+            raise ArgumentValueError(
+                f"a mixer needs 1 or more channels and a rate above 0 Hz; got {channels} and {sample_rate}"
+            )
+        if not 0 <= ramp_ms < math.inf:
+            raise ArgumentValueError(f"ramp_ms must be 0 or more; got {ramp_ms}")
+        self.residual_policy = residual_policy
+        ramp_frames = round(ramp_ms * sample_rate / 1000)
+        self._lock = threading.Lock()
+        self._state = self._checked(state or MixerState())
+        self._faders = RampBank((len(self.stems) + 1) * channels, ramp_frames)
+        self._master = RampBank(1, ramp_frames)
+        self._fader_state: MixerState | None = None
+        self._master_state: MixerState | None = None
+
+    # Controls: writers replace the frozen state under a lock; the audio side reads it once per block.
+
+    @property
+    def state(self) -> MixerState:
+        """Where the controls stand now (the targets, not the ramps); complete for every stem."""
+        return self._state
+
+    @state.setter
+    def state(self, state: MixerState) -> None:
+        """Move every control at once. Raises ArgumentValueError and changes nothing if one is bad."""
+        checked = self._checked(state)
+        with self._lock:
+            self._state = checked
+
+    def set_gain_db(self, stem: str, gain_db: float) -> None:
+        """Move one fader, -144..+12 dB; -144 and below (also -infinity) is silence."""
+        self._change(lambda now: replace(now, gains_db={**now.gains_db, stem: gain_db}))
+
+    def set_mute(self, stem: str, muted: bool = True) -> None:
+        """Mute one stem or open it again."""
+        self._change(lambda now: replace(now, mutes=_toggled(now.mutes, stem, muted)))
+
+    def set_solo(self, stem: str, soloed: bool = True) -> None:
+        """Add one stem to what sounds alone, or take it out."""
+        self._change(lambda now: replace(now, solos=_toggled(now.solos, stem, soloed)))
+
+    def set_pan(self, stem: str, pan: float) -> None:
+        """Set the balance of one stem, -1 (left) to 1 (right)."""
+        self._change(lambda now: replace(now, pans={**now.pans, stem: pan}))
+
+    def set_master_gain_db(self, gain_db: float) -> None:
+        """Move the master fader, -144..+12 dB."""
+        self._change(lambda now: replace(now, master_gain_db=gain_db))
+
+    def set_master_mute(self, muted: bool = True) -> None:
+        """Mute the whole mix or open it again."""
+        self._change(lambda now: replace(now, master_mute=muted))
+
+    def audible(self, stem: str) -> NDArray[np.float64]:
+        """The gain per channel `(channels,)` that a stem is heading for: fader, balance, mute, solo.
+
+        `residual` may always be asked for, as a stem under the policy `file` and as r otherwise.
+        """
+        rows = self._targets(self._state)
+        joined = stem == RESIDUAL and RESIDUAL not in self.stems
+        row: NDArray[np.float64] = rows[-1 if joined else _index(self.stems, stem)]
+        return row
+
+    @property
+    def unity(self) -> bool:
+        """Whether the controls (not the ramps) leave the mix as it is."""
+        state = self._state
+        return bool(np.all(self._targets(state) == 1.0)) and _master_gain(state) == 1.0
+
+    # Sound.
+
+    def reset(self) -> None:
+        """Make the targets current without a ramp: the next block is the first of a render."""
+        self._fader_state = None
+        self._master_state = None
+
+    def faders(self, frames: int) -> Faders:
+        """Step the ramps over the next `frames` frames and return their gains.
+
+        `mix` calls this itself; call it where several outputs share one block (mix and post-fader
+        stems), or where the mix chain comes between the sum and `master`.
+        """
+        state = self._state
+        if state is not self._fader_state and frames > 0:
+            self._faders.aim(self._targets(state).ravel(), jump=self._fader_state is None)
+            self._fader_state = state
+        return Faders(self.stems, self.channels, self._faders.take(frames))
+
+    def master(self, audio: Audio) -> Audio:
+        """Apply the master fader to the next block; the same bits at unity.
+
+        Its ramps are its own, so it follows the mix chain whatever that chain's latency.
+        """
+        state = self._state
+        if state is not self._master_state and audio.shape[-1] > 0:
+            self._master.aim(np.array([_master_gain(state)]), jump=self._master_state is None)
+            self._master_state = state
+        out = audio.copy()
+        for span in self._master.take(audio.shape[-1]):
+            (gain,) = span.gains
+            if not _is(gain, 1.0):
+                out[:, span.start : span.stop] = _scaled(audio[:, span.start : span.stop], gain)
+        return out
+
+    def mix(self, mix: Audio, stems: StemArray, residual: Audio, treated: Treated | None = None) -> Audio:
+        """Remix the next block: the whole law, master included, without a mix chain.
+
+        Shape: mix and residual `(channels, frames)`, stems and treated `(stems, channels, frames)`;
+        returns a new `(channels, frames)`. Raises ArgumentValueError for other shapes.
+        """
+        if mix.ndim != 2:
+            raise ArgumentValueError(f"mix must be (channels, frames); got {mix.shape}")
+        return self.master(self.faders(mix.shape[1]).mix(mix, stems, residual, treated))
+
+    def post_fader(self, stem: str, audio: Audio) -> Audio:
+        """One stem as it sounds in the mix with the controls where they stand, without any ramp.
+
+        Where controls move while sound runs, use `faders(frames).post_fader`.
+        """
+        _check_shape(stem, audio, (self.channels, audio.shape[-1]))
+        gains = self.audible(stem)
+        return np.stack([_scaled(row, float(gain)) for row, gain in zip(audio, gains, strict=True)])
+
+    def submix(self, names: Sequence[str], stems: StemArray) -> Audio:
+        """The sum of the named stems, in float64 and rounded once; no gains of its own.
+
+        Like exported stems, a submix is as pre- or post-fader as what is put in.
+        """
+        _check_shape("stems", stems, (len(self.stems), self.channels, stems.shape[-1]))
+        rows = [_index(self.stems, name) for name in dict.fromkeys(names)]
+        if not rows:
+            raise ArgumentValueError(f"a submix needs one or more of {', '.join(self.stems)}; got none")
+        total = stems[rows[0]].astype(np.float64)
+        for row in rows[1:]:
+            total += stems[row]
+        return total.astype(np.float32)
+
+    def _change(self, edit: _Edit) -> None:
+        with self._lock:
+            self._state = self._checked(edit(self._state))
+
+    def _checked(self, state: MixerState) -> MixerState:
+        for name in (*state.gains_db, *sorted(state.mutes), *sorted(state.solos), *state.pans):
+            _index(self.stems, name)
+        return MixerState(
+            gains_db={stem: _checked_db(stem, state.gains_db.get(stem, 0.0)) for stem in self.stems},
+            mutes=frozenset(state.mutes),
+            solos=frozenset(state.solos),
+            pans={stem: _checked_pan(stem, state.pans.get(stem, 0.0)) for stem in self.stems},
+            master_gain_db=_checked_db("master", state.master_gain_db),
+            master_mute=bool(state.master_mute),
+        )
+
+    def _targets(self, state: MixerState) -> NDArray[np.float64]:
+        """Gains `(stems + 1, channels)`; the last row is the residual's."""
+        gains = np.zeros((len(self.stems) + 1, self.channels))
+        for row, stem in enumerate(self.stems):
+            if stem not in state.mutes and (not state.solos or stem in state.solos):
+                gains[row] = db_to_gain(state.gains_db[stem]) * _balance(state.pans[stem], self.channels)
+        dust = self.residual_policy != "none"
+        silent = dust and not gains.any()
+        gains[-1] = 0.0 if state.solos or silent else 1.0
+        return gains
+
+
+_Edit = Callable[[MixerState], MixerState]
+
+
+def _remix(
+    mix: NDArray[np.float32],
+    stems: list[NDArray[np.float32]],
+    residual: NDArray[np.float32],
+    treated: list[NDArray[np.float32] | None],
+    gains: list[Gain],
+) -> NDArray[np.float32] | NDArray[np.float64]:
+    """The law for one channel of one span, all `(frames,)`; `gains` end with the residual's."""
+    residual_gain = gains[-1]
+    # No residual: mix - sum(s) - r is zero, so what is left of the law is the sum of what sounds.
+    if _is(residual_gain, 0.0):
+        total = np.zeros(mix.shape)
+        for gain, stem, chained in zip(gains, stems, treated, strict=False):
+            if not _is(gain, 0.0):
+                total += gain * (stem if chained is None else chained).astype(np.float64)
+        return total
+    out: NDArray[np.float32] | NDArray[np.float64] = mix
+    for gain, stem, chained in zip(gains, stems, treated, strict=False):
+        if chained is not None:
+            out = out + (gain * chained.astype(np.float64) - stem)
+        elif not _is(gain, 1.0):
+            out = out + (gain - 1.0) * stem.astype(np.float64)
+    if not _is(residual_gain, 1.0):
+        out = out + (residual_gain - 1.0) * residual.astype(np.float64)
+    return out
+
+
+def _scaled(audio: NDArray[np.float32], gain: Gain) -> NDArray[np.float32]:
+    """`audio * gain`, the product made in float64 and rounded once."""
+    return (audio * np.asarray(gain, dtype=np.float64)).astype(np.float32)
+
+
+def _is(gain: Gain, value: float) -> bool:
+    """Whether a gain holds at `value`; one that moves never does, whatever it passes."""
+    return isinstance(gain, float) and gain == value
+
+
+def _balance(pan: float, channels: int) -> NDArray[np.float64]:
+    gains = np.ones(channels)
+    paired = channels - channels % 2
+    gains[0:paired:2] = min(1.0, 1.0 - pan)
+    gains[1:paired:2] = min(1.0, 1.0 + pan)
+    return gains
+
+
+def _master_gain(state: MixerState) -> float:
+    return 0.0 if state.master_mute else db_to_gain(state.master_gain_db)
+
+
+def _toggled(names: frozenset[str], name: str, on: bool) -> frozenset[str]:
+    return names | {name} if on else names - {name}
+
+
+def _checked_db(name: str, gain_db: float) -> float:
+    gain_db = float(gain_db)
+    if math.isnan(gain_db) or gain_db > MAX_GAIN_DB:
+        raise ArgumentValueError(
+            f"the gain of {name} must be {SILENCE_DB:g} to {MAX_GAIN_DB:+g} dB; got {gain_db:g}"
+        )
+    return max(gain_db, SILENCE_DB)
+
+
+def _checked_pan(name: str, pan: float) -> float:
+    pan = float(pan)
+    if not -1.0 <= pan <= 1.0:
+        raise ArgumentValueError(f"the pan of {name} must be -1 (left) to 1 (right); got {pan:g}")
+    return pan
+
+
+def _index(stems: Sequence[str], name: str) -> int:
+    if name in stems:
+        return stems.index(name)
+    near = get_close_matches(name, stems, n=1)
+    hint = f"did you mean {near[0]!r}?" if near else f"the stems are {', '.join(stems)}"
+    raise ArgumentValueError(f"there is no stem {name!r}: {hint}")
+
+
+def _check_shape(what: str, array: NDArray[np.float32], shape: tuple[int, ...]) -> None:
+    if array.shape != shape:
+        raise ArgumentValueError(f"{what} must have the shape {shape}; got {array.shape}")
