@@ -23,19 +23,16 @@ import math
 import threading
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from difflib import get_close_matches
 
 import numpy as np
 from numpy.typing import NDArray
 
 from .audio import Audio, StemArray
 from .errors import ArgumentValueError
-from .ramp import Gain, RampBank, Span
+from .ramp import RampBank
+from .remix import Faders, Treated, check_shape, holds_at, scaled, stem_index
 from .residual import RESIDUAL, RESIDUAL_POLICIES, ResidualPolicy
 from .units import MAX_GAIN_DB, SILENCE_DB, db_to_gain
-
-Treated = StemArray | Sequence[Audio | None]
-"""Stems after their chains: one array, or one `(channels, frames)` per stem with None for no chain."""
 
 
 @dataclass(frozen=True)
@@ -52,61 +49,6 @@ class MixerState:
     pans: Mapping[str, float] = field(default_factory=dict)
     master_gain_db: float = 0.0
     master_mute: bool = False
-
-
-class Faders:
-    """The gains of one block, ramps included; good for exactly `frames` frames."""
-
-    def __init__(self, stems: tuple[str, ...], channels: int, spans: list[Span]) -> None:
-        self._stems = stems
-        self._channels = channels
-        self._spans = spans
-        self.frames = spans[-1].stop if spans else 0
-
-    def mix(self, mix: Audio, stems: StemArray, residual: Audio, treated: Treated | None = None) -> Audio:
-        """Apply the remix law up to the master: `mix + sum(g t - s) + (g_r - 1) r`.
-
-        Shape: mix and residual `(channels, frames)`, stems `(stems, channels, frames)`; returns a new
-        `(channels, frames)`. Raises ArgumentValueError for other shapes.
-        """
-        shape = (self._channels, self.frames)
-        _check_shape("mix", mix, shape)
-        _check_shape("residual", residual, shape)
-        _check_shape("stems", stems, (len(self._stems), *shape))
-        if treated is not None:
-            if len(treated) != len(self._stems):
-                raise ArgumentValueError(
-                    f"treated must hold one entry per stem ({len(self._stems)}); got {len(treated)}"
-                )
-            for name, chained in zip(self._stems, treated, strict=True):
-                if chained is not None:
-                    _check_shape(f"treated {name}", chained, shape)
-        out = np.empty(shape, dtype=np.float32)
-        for span in self._spans:
-            cut = slice(span.start, span.stop)
-            for channel in range(self._channels):
-                sources = [stem[channel, cut] for stem in stems]
-                chained_row = [None if t is None else t[channel, cut] for t in treated or [None] * len(stems)]
-                gains = [span.gains[i * self._channels + channel] for i in range(len(stems) + 1)]
-                out[channel, cut] = _remix(
-                    mix[channel, cut], sources, residual[channel, cut], chained_row, gains
-                )
-        return out
-
-    def post_fader(self, stem: str, audio: Audio) -> Audio:
-        """One stem as it sounds in the mix: gain, balance, mute and solo applied, the master not.
-
-        Shape: `(channels, frames)` in and out; at unity the same bits. The post-fader stems and the
-        post-fader residual add up to the mix before its master.
-        """
-        _check_shape(stem, audio, (self._channels, self.frames))
-        row = _index(self._stems, stem) * self._channels
-        out = np.empty_like(audio)
-        for span in self._spans:
-            for channel in range(self._channels):
-                cut = slice(span.start, span.stop)
-                out[channel, cut] = _scaled(audio[channel, cut], span.gains[row + channel])
-        return out
 
 
 class Mixer:
@@ -207,7 +149,7 @@ class Mixer:
         """
         rows = self._targets(self._state)
         joined = stem == RESIDUAL and RESIDUAL not in self.stems
-        row: NDArray[np.float64] = rows[-1 if joined else _index(self.stems, stem)]
+        row: NDArray[np.float64] = rows[-1 if joined else stem_index(self.stems, stem)]
         return row
 
     @property
@@ -229,27 +171,14 @@ class Mixer:
         `mix` calls this itself; call it where several outputs share one block (mix and post-fader
         stems), or where the mix chain comes between the sum and `master`.
         """
-        state = self._state
-        if state is not self._fader_state and frames > 0:
-            self._faders.aim(self._targets(state).ravel(), jump=self._fader_state is None)
-            self._fader_state = state
-        return Faders(self.stems, self.channels, self._faders.take(frames))
+        return self._next_faders(self._state, frames)
 
     def master(self, audio: Audio) -> Audio:
         """Apply the master fader to the next block; the same bits at unity.
 
         Its ramps are its own, so it follows the mix chain whatever that chain's latency.
         """
-        state = self._state
-        if state is not self._master_state and audio.shape[-1] > 0:
-            self._master.aim(np.array([_master_gain(state)]), jump=self._master_state is None)
-            self._master_state = state
-        out = audio.copy()
-        for span in self._master.take(audio.shape[-1]):
-            (gain,) = span.gains
-            if not _is(gain, 1.0):
-                out[:, span.start : span.stop] = _scaled(audio[:, span.start : span.stop], gain)
-        return out
+        return self._next_master(self._state, audio)
 
     def mix(self, mix: Audio, stems: StemArray, residual: Audio, treated: Treated | None = None) -> Audio:
         """Remix the next block: the whole law, master included, without a mix chain.
@@ -259,30 +188,50 @@ class Mixer:
         """
         if mix.ndim != 2:
             raise ArgumentValueError(f"mix must be (channels, frames); got {mix.shape}")
-        return self.master(self.faders(mix.shape[1]).mix(mix, stems, residual, treated))
+        state = self._state  # read once, so that a change on the way is heard whole or not at all
+        summed = self._next_faders(state, mix.shape[1]).mix(mix, stems, residual, treated)
+        return self._next_master(state, summed)
 
     def post_fader(self, stem: str, audio: Audio) -> Audio:
         """One stem as it sounds in the mix with the controls where they stand, without any ramp.
 
         Where controls move while sound runs, use `faders(frames).post_fader`.
         """
-        _check_shape(stem, audio, (self.channels, audio.shape[-1]))
+        check_shape(stem, audio, (self.channels, audio.shape[-1]))
         gains = self.audible(stem)
-        return np.stack([_scaled(row, float(gain)) for row, gain in zip(audio, gains, strict=True)])
+        rows = [scaled(row, float(gain)) for row, gain in zip(audio, gains, strict=True)]
+        return np.asarray(np.stack(rows), dtype=np.float32)
 
     def submix(self, names: Sequence[str], stems: StemArray) -> Audio:
         """The sum of the named stems, in float64 and rounded once; no gains of its own.
 
         Like exported stems, a submix is as pre- or post-fader as what is put in.
         """
-        _check_shape("stems", stems, (len(self.stems), self.channels, stems.shape[-1]))
-        rows = [_index(self.stems, name) for name in dict.fromkeys(names)]
+        check_shape("stems", stems, (len(self.stems), self.channels, stems.shape[-1]))
+        rows = [stem_index(self.stems, name) for name in dict.fromkeys(names)]
         if not rows:
             raise ArgumentValueError(f"a submix needs one or more of {', '.join(self.stems)}; got none")
-        total = stems[rows[0]].astype(np.float64)
+        total: NDArray[np.float64] = stems[rows[0]].astype(np.float64)
         for row in rows[1:]:
             total += stems[row]
         return total.astype(np.float32)
+
+    def _next_faders(self, state: MixerState, frames: int) -> Faders:
+        if state is not self._fader_state and frames > 0:
+            self._faders.aim(self._targets(state).ravel(), jump=self._fader_state is None)
+            self._fader_state = state
+        return Faders(self.stems, self.channels, self._faders.take(frames))
+
+    def _next_master(self, state: MixerState, audio: Audio) -> Audio:
+        if state is not self._master_state and audio.shape[-1] > 0:
+            self._master.aim(np.array([_master_gain(state)]), jump=self._master_state is None)
+            self._master_state = state
+        out = audio.copy()
+        for span in self._master.take(audio.shape[-1]):
+            (gain,) = span.gains
+            if not holds_at(gain, 1.0):
+                out[:, span.start : span.stop] = scaled(audio[:, span.start : span.stop], gain)
+        return out
 
     def _change(self, edit: _Edit) -> None:
         with self._lock:
@@ -290,7 +239,7 @@ class Mixer:
 
     def _checked(self, state: MixerState) -> MixerState:
         for name in (*state.gains_db, *sorted(state.mutes), *sorted(state.solos), *state.pans):
-            _index(self.stems, name)
+            stem_index(self.stems, name)
         return MixerState(
             gains_db={stem: _checked_db(stem, state.gains_db.get(stem, 0.0)) for stem in self.stems},
             mutes=frozenset(state.mutes),
@@ -313,43 +262,6 @@ class Mixer:
 
 
 _Edit = Callable[[MixerState], MixerState]
-
-
-def _remix(
-    mix: NDArray[np.float32],
-    stems: list[NDArray[np.float32]],
-    residual: NDArray[np.float32],
-    treated: list[NDArray[np.float32] | None],
-    gains: list[Gain],
-) -> NDArray[np.float32] | NDArray[np.float64]:
-    """The law for one channel of one span, all `(frames,)`; `gains` end with the residual's."""
-    residual_gain = gains[-1]
-    # No residual: mix - sum(s) - r is zero, so what is left of the law is the sum of what sounds.
-    if _is(residual_gain, 0.0):
-        total = np.zeros(mix.shape)
-        for gain, stem, chained in zip(gains, stems, treated, strict=False):
-            if not _is(gain, 0.0):
-                total += gain * (stem if chained is None else chained).astype(np.float64)
-        return total
-    out: NDArray[np.float32] | NDArray[np.float64] = mix
-    for gain, stem, chained in zip(gains, stems, treated, strict=False):
-        if chained is not None:
-            out = out + (gain * chained.astype(np.float64) - stem)
-        elif not _is(gain, 1.0):
-            out = out + (gain - 1.0) * stem.astype(np.float64)
-    if not _is(residual_gain, 1.0):
-        out = out + (residual_gain - 1.0) * residual.astype(np.float64)
-    return out
-
-
-def _scaled(audio: NDArray[np.float32], gain: Gain) -> NDArray[np.float32]:
-    """`audio * gain`, the product made in float64 and rounded once."""
-    return (audio * np.asarray(gain, dtype=np.float64)).astype(np.float32)
-
-
-def _is(gain: Gain, value: float) -> bool:
-    """Whether a gain holds at `value`; one that moves never does, whatever it passes."""
-    return isinstance(gain, float) and gain == value
 
 
 def _balance(pan: float, channels: int) -> NDArray[np.float64]:
@@ -382,16 +294,3 @@ def _checked_pan(name: str, pan: float) -> float:
     if not -1.0 <= pan <= 1.0:
         raise ArgumentValueError(f"the pan of {name} must be -1 (left) to 1 (right); got {pan:g}")
     return pan
-
-
-def _index(stems: Sequence[str], name: str) -> int:
-    if name in stems:
-        return stems.index(name)
-    near = get_close_matches(name, stems, n=1)
-    hint = f"did you mean {near[0]!r}?" if near else f"the stems are {', '.join(stems)}"
-    raise ArgumentValueError(f"there is no stem {name!r}: {hint}")
-
-
-def _check_shape(what: str, array: NDArray[np.float32], shape: tuple[int, ...]) -> None:
-    if array.shape != shape:
-        raise ArgumentValueError(f"{what} must have the shape {shape}; got {array.shape}")
