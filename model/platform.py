@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import contextlib
 import ctypes
+import mmap
 import os
 import signal
 import sys
+import tempfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 _PR_SET_PDEATHSIG = 1
 _M_TRIM_THRESHOLD = -1
@@ -121,3 +124,33 @@ def quiet_descriptors() -> Iterator[None]:
             os.dup2(copy, number)
             os.close(copy)
         os.close(null)
+
+
+class SharedMemory:
+    """Memory that this process and a child it starts both see; it has no name that could be left behind."""
+
+    def __init__(self, size: int, token: str | None = None) -> None:
+        """Make `size` bytes of zeros; with the `token` of the one who made them, look at the same bytes."""
+        self.options: dict[str, Any] = {}
+        """What `subprocess.Popen` needs for the child to be able to attach."""
+        if sys.platform == "win32":
+            self.token = token or f"stembridge-{os.getpid()}-{id(self)}"
+            self.buffer = mmap.mmap(-1, size, tagname=self.token)
+            return
+        if token is not None:
+            self.token = token
+            self.buffer = mmap.mmap(int(token), size)
+            return
+        ram = Path("/dev/shm")
+        self._file = tempfile.TemporaryFile(dir=ram if os.access(ram, os.W_OK) else None)  # noqa: SIM115
+        self._file.truncate(size)
+        self.token = str(self._file.fileno())
+        self.options["pass_fds"] = (self._file.fileno(),)
+        self.buffer = mmap.mmap(self._file.fileno(), size)
+
+    def close(self) -> None:
+        """Let go of it; arrays that look at the buffer keep it alive until they go."""
+        if hasattr(self, "_file"):
+            self._file.close()
+        with contextlib.suppress(BufferError):
+            self.buffer.close()
