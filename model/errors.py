@@ -54,6 +54,10 @@ class VerificationError(OutputError):
     """A file that was written and did not read back as what was meant."""
 
 
+class DamagedEntryError(VerificationError):
+    """Cached stems that are no longer what was stored: dropped, to be separated again."""
+
+
 class PluginError(StembridgeError, RuntimeError):
     """A plug-in that cannot be loaded, configured or used as asked."""
 
