@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import struct
 from collections.abc import Mapping, Sequence
+from typing import BinaryIO
 
 import numpy as np
 from numpy.typing import NDArray
@@ -92,6 +93,40 @@ def wav_samples(samples: NDArray[np.int32] | NDArray[np.float32], bit_depth: Bit
     for byte in range(3):
         three[:, byte] = four[:, byte]
     return _view(three)
+
+
+def find_info(file: BinaryIO) -> tuple[int | None, dict[str, str]]:
+    """The position of a WAV file's LIST INFO chunk, and what it holds by its own four-letter names."""
+    file.seek(0)
+    head = file.read(12)
+    if head[:4] not in {b"RIFF", b"RF64", b"BW64"} or head[8:] != b"WAVE":
+        return None, {}
+    long_data = 0
+    while len(head := file.read(8)) == 8:
+        name, size = head[:4], int(struct.unpack("<I", head[4:])[0])
+        start = file.tell()
+        if name == b"ds64":
+            long_data = int(struct.unpack("<Q", file.read(16)[8:])[0])
+        if name == b"data" and size == _LARGEST:
+            size = long_data
+        if name == b"LIST" and file.read(4) == b"INFO":
+            return start - 8, _info_texts(file.read(size - 4))
+        file.seek(start + size + size % 2)
+    return None, {}
+
+
+def _info_texts(data: bytes) -> dict[str, str]:
+    texts = {}
+    while len(data) >= 8:
+        size = int(struct.unpack("<I", data[4:8])[0])
+        raw = data[8 : 8 + size].split(b"\0")[0]
+        try:
+            text = raw.decode()
+        except UnicodeDecodeError:
+            text = raw.decode("cp1252", "replace")  # what Windows programs write
+        texts[data[:4].decode("ascii", "replace")] = text.strip()
+        data = data[8 + size + size % 2 :]
+    return texts
 
 
 def _view(array: NDArray[np.generic]) -> memoryview:
