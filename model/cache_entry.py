@@ -140,7 +140,7 @@ class CacheWriter:
 
     def _write_block(self) -> None:
         assert self._file is not None
-        data = self._block[:, :, : self._filled].tobytes()
+        data = np.ascontiguousarray(self._block[:, :, : self._filled], "<f4").data.cast("B")
         self._written += self._filled
         self._filled = 0
         self._checksums.append(zlib.crc32(data))
