@@ -1,0 +1,200 @@
+"""Medians, fast: over chosen rows of a store of magnitudes, and running along the first axis.
+
+Both are made of comparisons of whole rows, which numpy turns into SIMD; sorting every column on its own
+is what makes the usual ways slow.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cache
+
+import numpy as np
+from numpy.typing import NDArray
+
+from .errors import ArgumentValueError
+from .masks import Real
+
+_BASE = np.uint32((127 - 18) << 23)  # the bits of 2**-18
+_SPAN = np.uint32((32 << 23) - 1)  # 32 octaves
+_DROPPED = 12  # of the 23 bits of the fraction, 11 are kept
+
+
+class MagnitudeRows:
+    """Rows of magnitudes kept as 16-bit codes, and medians over any choice of them.
+
+    A code is the float's exponent and the first 11 bits of its fraction, over 32 octaves from 2**-18:
+    codes are ordered as the magnitudes are, and one read back is right within 2**-12 of itself.
+    """
+
+    def __init__(self, rows: int, width: int) -> None:
+        self._high = np.zeros((rows, width), np.uint8)
+        self._low = np.zeros((rows, width), np.uint8)
+
+    def put(self, rows: NDArray[np.intp], magnitudes: Real) -> None:
+        """Store magnitudes `(len(rows), width)`, each 0 or more."""
+        bits = np.ascontiguousarray(magnitudes).view(np.uint32)
+        code = (np.clip(bits, _BASE, _BASE + _SPAN) - _BASE) >> np.uint32(_DROPPED)
+        self._high[rows] = code >> np.uint32(8)
+        self._low[rows] = code & np.uint32(255)
+
+    def median(self, rows: NDArray[np.intp]) -> Real:
+        """The lower median of each column over the rows named; `rows` is not empty. Shape `(width,)`.
+
+        Bisection, first over the high bytes, then over the low bytes of the rows that share the median's
+        high byte; the others count as below or above all of them.
+        """
+        rank = (len(rows) + 1) // 2
+        high, low = self._high[rows], self._low[rows]
+        which = np.empty(high.shape, np.bool_)
+        flags = which.view(np.uint8)
+        top = _nth(high, rank, which)
+        np.equal(high, top, out=which)
+        low *= flags
+        np.greater(high, top, out=which)
+        np.negative(flags, out=flags)  # 1 to 255
+        low |= flags
+        code = (top.astype(np.uint32) << np.uint32(8)) | _nth(low, rank, which)
+        half = np.uint32(1 << (_DROPPED - 1))
+        value = ((code << np.uint32(_DROPPED)) + (_BASE + half)).view(np.float32)
+        value[code == 0] = 0.0
+        return value
+
+
+def _nth(values: NDArray[np.uint8], rank: int, which: NDArray[np.bool_]) -> NDArray[np.uint8]:
+    """The `rank`-th smallest (from 1) of every column, bit by bit; `which` is scratch like `values`."""
+    flags = which.view(np.uint8)
+    found = np.zeros(values.shape[1], np.uint8)
+    for bit in range(7, -1, -1):
+        trial = found | np.uint8(1 << bit)
+        np.less(values, trial, out=which)
+        # 255 flags fill a byte.
+        below = np.add.reduce(flags[:255], axis=0, dtype=np.uint8)
+        if len(values) > 255:
+            below = below.astype(np.uint32)
+            for start in range(255, len(values), 255):
+                below += np.add.reduce(flags[start : start + 255], axis=0, dtype=np.uint8)
+        np.copyto(found, trial, where=below < rank)
+    return found
+
+
+@dataclass(frozen=True)
+class _Step:
+    """Compare registers `a` and `b`; the values go to new registers, None where nobody needs one."""
+
+    a: int
+    b: int
+    smaller: int | None
+    larger: int | None
+    done: tuple[int, ...]
+    """Registers nobody reads after this step."""
+
+
+def running_median(rows: Real, width: int) -> Real:
+    """The median of every `width` rows that follow each other (an odd number), column by column.
+
+    Shape: `(times + width - 1, ...)`, returns `(times, ...)`; pad first to keep the length.
+
+    Neighbouring windows share most of their rows: the rows that a whole tile of outputs shares are
+    sorted once, each half of it adds the rows it shares besides, and so on, while ranks that can no
+    longer be the median are dropped (after Adams, "Fast median filters using separable sorting
+    networks", 2021).
+
+    >>> running_median(np.array([[5], [1], [4], [2], [3]], np.float32), 3).ravel().tolist()
+    [4.0, 2.0, 3.0]
+    """
+    if width < 1 or width % 2 == 0:
+        raise ArgumentValueError(f"a running median needs an odd width; got {width}")
+    times = rows.shape[0] - width + 1
+    if times <= 0 or width == 1:
+        return rows[: max(0, times)].copy()
+    tile, steps, outputs = _network(width)
+    tiles = -(-times // tile)
+    missing = tiles * tile + width - 1 - rows.shape[0]
+    if missing:
+        rows = np.concatenate([rows, np.repeat(rows[-1:], missing, axis=0)])
+    # Register k starts as row k of every tile.
+    inputs = tile + width - 1
+    registers: dict[int, Real] = {k: rows[k : k + (tiles - 1) * tile + 1 : tile] for k in range(inputs)}
+    free: list[Real] = []
+    for step in steps:
+        x, y = registers[step.a], registers[step.b]
+        if step.smaller is not None:
+            registers[step.smaller] = np.minimum(x, y, out=free.pop() if free else None)
+        if step.larger is not None:
+            registers[step.larger] = np.maximum(x, y, out=free.pop() if free else None)
+        for register in step.done:
+            array = registers.pop(register)
+            if register >= inputs:  # those are views of `rows`
+                free.append(array)
+    result = np.empty((tiles, tile, *rows.shape[1:]), rows.dtype)
+    for k, register in enumerate(outputs):
+        result[:, k] = registers[register]
+    return result.reshape(tiles * tile, *rows.shape[1:])[:times]
+
+
+@cache
+def _network(width: int) -> tuple[int, tuple[_Step, ...], tuple[int, ...]]:
+    """Outputs per tile, the comparisons in order, and the register of each output."""
+    tile = 1 << ((width + 1) // 2).bit_length() - 1
+    comparisons: list[tuple[int, int]] = []  # the n-th writes registers inputs + 2n and inputs + 2n + 1
+    inputs = tile + width - 1
+
+    def compare(a: int, b: int) -> tuple[int, int]:
+        comparisons.append((a, b))
+        smaller = inputs + 2 * len(comparisons) - 2
+        return smaller, smaller + 1
+
+    def merge(x: list[int], y: list[int]) -> list[int]:
+        """Batcher's odd-even merge of two sorted lists of any lengths (Knuth, volume 3, 5.3.4)."""
+        if not x or not y:
+            return x + y
+        if len(x) == len(y) == 1:
+            return list(compare(x[0], y[0]))
+        evens, odds = merge(x[::2], y[::2]), merge(x[1::2], y[1::2])
+        merged = evens[:1]
+        for odd, even in zip(odds, evens[1:], strict=False):
+            merged += compare(odd, even)
+        return merged + odds[len(evens) - 1 :] + evens[len(odds) + 1 :]
+
+    def ordered(x: list[int]) -> list[int]:
+        half = len(x) // 2
+        return merge(ordered(x[:half]), ordered(x[half:])) if half else x
+
+    def outputs_of(first: int, count: int, core: list[int], dropped: int) -> list[int]:
+        """Registers of outputs `first` on; `core` is sorted, `dropped` shared rows lie below it."""
+        middle, unknown = width // 2, count - 1
+        low = max(dropped, middle - unknown)
+        core = core[low - dropped : middle + 1 - dropped]
+        if count == 1:
+            return core
+        half = count // 2
+        before = ordered(list(range(first + half - 1, first + count - 1)))
+        after = ordered(list(range(first + width, first + width + half)))
+        return outputs_of(first, half, merge(core, before), low) + outputs_of(
+            first + half, half, merge(core, after), low
+        )
+
+    outputs = outputs_of(0, tile, ordered(list(range(tile - 1, width))), 0)
+    return tile, _only_needed(comparisons, inputs, outputs), tuple(outputs)
+
+
+def _only_needed(comparisons: list[tuple[int, int]], inputs: int, outputs: list[int]) -> tuple[_Step, ...]:
+    """Walk back from the outputs: leave out what they do not need, note where a register ends."""
+    needed = set(outputs)
+    steps: list[_Step] = []
+    for n in range(len(comparisons) - 1, -1, -1):
+        smaller, larger = inputs + 2 * n, inputs + 2 * n + 1
+        if smaller in needed or larger in needed:
+            a, b = comparisons[n]
+            steps.append(
+                _Step(
+                    a,
+                    b,
+                    smaller if smaller in needed else None,
+                    larger if larger in needed else None,
+                    tuple({a, b} - needed),
+                )
+            )
+            needed |= {a, b}
+    return tuple(reversed(steps))
