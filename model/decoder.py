@@ -9,6 +9,8 @@ from __future__ import annotations
 
 import os
 import stat
+from collections.abc import Iterator, Mapping
+from functools import cached_property
 from pathlib import Path
 from types import TracebackType
 from typing import Self
@@ -17,7 +19,8 @@ import numpy as np
 
 from .audio import Audio, AudioInfo
 from .errors import ArgumentValueError, AudioFileError, AudioFileNotFoundError, StateError
-from .pedalboard_source import PedalboardSource, Source
+from .openers import open_source
+from .source import Source
 from .units import format_time
 
 RATES = (8000, 192_000)
@@ -107,27 +110,48 @@ class AudioReader:
 
 
 def open_audio(path: str | os.PathLike[str]) -> AudioReader:
-    """Open an audio file for reading in blocks.
+    """Open an audio file for reading in blocks; `reader.info` is complete and exact from then on.
 
-    Raises AudioFileNotFoundError and AudioFileError; the message says what to do.
+    WAV, AIFF, FLAC, MP3 and Ogg Vorbis are decoded by pedalboard, W64, CAF and AU by libsndfile, anything
+    else by ffmpeg when it is on PATH. Integers arrive as n / 2^(bits-1). The file is told by its content,
+    whatever its name says.
+
+    Raises AudioFileNotFoundError, and AudioFileError for what is not a file, not audio, or cannot be
+    decoded here; the message says what to do. What could be read although something was wrong with it is
+    told in `reader.info.warnings`.
     """
     path = Path(path)
     try:
-        mode = path.stat()
+        mode = path.stat().st_mode
     except FileNotFoundError as error:
         raise AudioFileNotFoundError(f"{path}: no such file") from error
-    if not stat.S_ISREG(mode.st_mode):
-        raise AudioFileError(f"{path}: expected an audio file, got something else")
-    source = PedalboardSource(path, str(path))
+    except (OSError, ValueError) as error:
+        raise AudioFileError(f"{path}: cannot be read ({error})") from error
+    if not stat.S_ISREG(mode):
+        kind = "a folder" if stat.S_ISDIR(mode) else "a pipe or device"
+        raise AudioFileError(f"{path}: expected an audio file, got {kind}")
+    opened = open_source(path)
+    rate = opened.source.sample_rate
+    if not (RATES[0] <= rate <= RATES[1] and rate == int(rate)):
+        opened.source.close()
+        low, high = RATES
+        raise AudioFileError(f"{path}: expected {low} to {high} Hz, got {rate:g} Hz. Convert it first")
+    rounded = {"32": "32-bit integers", "64f": "64-bit floats"}.get(opened.bit_depth)
+    warnings = opened.warnings
+    if rounded:
+        warnings += (f"{rounded} were rounded to 32-bit floats, which hold 24 bits",)
     info = AudioInfo(
-        path,
-        int(source.sample_rate),
-        source.channels,
-        source.frames,
-        source.bit_depth,
-        path.suffix.lower()[1:],
+        path=path,
+        sample_rate=int(rate),
+        channels=opened.source.channels,
+        frames=opened.frames,
+        bit_depth=opened.bit_depth,
+        codec=opened.codec,
+        time_reference=opened.time_reference,
+        tags=_LazyTags(path),
+        warnings=warnings,
     )
-    return AudioReader(source, info)
+    return AudioReader(opened.source, info)
 
 
 def read_audio(
@@ -143,3 +167,28 @@ def read_audio(
             raise ArgumentValueError(f"a range is 0 <= start <= stop; got start {start}, stop {stop}")
         reader.seek(start)
         return reader.read(stop - start), reader.info
+
+
+class _LazyTags(Mapping[str, tuple[str, ...]]):
+    """A file's tags, read when somebody asks for one."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+
+    @cached_property
+    def _tags(self) -> Mapping[str, tuple[str, ...]]:
+        from .tags import read_tags
+
+        return read_tags(self._path)
+
+    def __getitem__(self, name: str) -> tuple[str, ...]:
+        return self._tags[name]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._tags)
+
+    def __len__(self) -> int:
+        return len(self._tags)
+
+    def __repr__(self) -> str:
+        return repr(dict(self._tags))

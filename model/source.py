@@ -1,0 +1,201 @@
+"""Where samples come from: one small protocol, and a decoder behind each implementation."""
+
+from __future__ import annotations
+
+import hashlib
+from pathlib import Path
+from typing import TYPE_CHECKING, Protocol
+
+import numpy as np
+from pedalboard.io import ReadableAudioFile
+
+from .audio import Audio
+from .containers.mp3 import INDEX_STEP, Mp3Layout
+from .containers.splice import Splice
+from .errors import AudioFileError
+
+if TYPE_CHECKING:
+    import soundfile
+
+_BIT_DEPTHS = {"int8": "8", "int16": "16", "int24": "24", "int32": "32", "float64": "64f"}
+_DECODE_ERRORS = (ValueError, RuntimeError, OSError)
+
+
+class Source(Protocol):
+    """Something that gives the samples of one file in order and can be sent to a frame."""
+
+    sample_rate: float
+    channels: int
+    frames: int
+    bit_depth: str
+
+    def read(self, frames: int) -> Audio:
+        """The next `frames` frames, or fewer; none at the end. Shape `(channels, n)`."""
+
+    def seek(self, frame: int) -> None:
+        """Let the next read start at `frame`."""
+
+    def close(self) -> None:
+        """Release the file; calling it twice is fine."""
+
+
+class PedalboardSource:
+    """A stream decoded by pedalboard from a file, or from a splice of it.
+
+    pedalboard scales integers by 1 / (2^(bits-1) - 1), so that +1.0 is reached and -1.0 overshot. Here a
+    sample is n / 2^(bits-1): exact in float32 up to 24 bits, and what other readers give.
+
+    Raises AudioFileError when pedalboard cannot open or decode.
+    """
+
+    def __init__(self, path: Path, spliced: Splice | None = None, *, delete: bool = False) -> None:
+        self._path = path
+        self._spliced = spliced
+        self._delete = delete
+        try:
+            # the stubs know nothing of the file-likes that the documentation promises
+            self._file = ReadableAudioFile(str(path) if spliced is None else spliced)  # type: ignore[arg-type]
+        except _DECODE_ERRORS as error:
+            self._release()
+            raise AudioFileError(f"{path}: cannot be decoded ({error})") from error
+        self._dtype = self._file.file_dtype
+        self.sample_rate = float(self._file.samplerate)
+        self.channels = int(self._file.num_channels)
+        self.frames = int(self._file.frames)
+        self.bit_depth = _BIT_DEPTHS.get(self._dtype, "32f")
+
+    def read(self, frames: int) -> Audio:
+        try:
+            if self._dtype in ("int8", "int16"):
+                raw = self._file.read_raw(frames)
+                scale = np.float32(2.0 ** (1 - 8 * raw.dtype.itemsize))
+                return np.multiply(raw, scale, dtype=np.float32)
+            audio: Audio = self._file.read(frames)
+        except _DECODE_ERRORS as error:
+            raise AudioFileError(f"{self._path}: decoding failed ({error})") from error
+        if self._dtype == "int24":
+            # read_raw refuses 24 bits; undoing the scale and rounding finds every one of the 2^24
+            # integers again, in float32 too
+            np.multiply(audio, np.float32(2**23 - 1), out=audio)
+            np.rint(audio, out=audio)
+            np.multiply(audio, np.float32(2.0**-23), out=audio)
+        return audio
+
+    def seek(self, frame: int) -> None:
+        self._file.seek(frame)
+
+    def close(self) -> None:
+        self._file.close()
+        self._release()
+
+    def _release(self) -> None:
+        if self._spliced is not None:
+            self._spliced.close()
+        if self._delete:
+            self._path.unlink(missing_ok=True)
+
+
+class FlacSource(PedalboardSource):
+    """FLAC, compared with the checksum of its samples when it is read from start to end.
+
+    A FLAC decoder passes silence or noise on where the file is damaged; only the checksum tells.
+    """
+
+    def __init__(self, path: Path, spliced: Splice | None, frames: int, md5: bytes | None) -> None:
+        super().__init__(path, spliced)
+        self._md5 = md5
+        self._total = frames
+        self._at = 0
+        self._hash: hashlib._Hash | None = hashlib.md5(usedforsecurity=False) if md5 else None
+
+    def read(self, frames: int) -> Audio:
+        audio = super().read(min(frames, self._total - self._at))
+        self._at += audio.shape[1]
+        if self._hash is not None and audio.shape[1]:
+            bits = int(self.bit_depth)
+            grid = (audio.T * np.float32(2 ** (bits - 1))).astype("<i4", order="C")
+            if bits == 24:
+                self._hash.update(np.ascontiguousarray(grid.view(np.uint8).reshape(-1, 4)[:, :3]).data)
+            else:
+                self._hash.update(grid.astype({8: "<i1", 16: "<i2"}[bits]).data)
+            if self._at == self._total and self._hash.digest() != self._md5:
+                raise AudioFileError(
+                    f"{self._path}: its samples do not match the checksum in its header: it is damaged. "
+                    "Download or export it again (or decode it to WAV, to use it as it is)"
+                )
+        return audio
+
+    def seek(self, frame: int) -> None:
+        super().seek(frame)
+        self._at = frame
+        self._hash = hashlib.md5(usedforsecurity=False) if self._md5 and frame == 0 else None
+
+
+class Mp3Source:
+    """MP3 without the encoder's and decoder's delay, from any sample on.
+
+    A decoder that starts at a frame lacks what earlier frames kept for it (the bit reservoir, the
+    overlap of the transform, the filter bank), so decoding starts `_PREROLL` frames earlier, on a
+    multiple of `INDEX_STEP` frames: then every sample is bit for bit what decoding from the start gives.
+    """
+
+    _PREROLL = 32
+    """MPEG frames: the reservoir is 511 bytes at most, which are 22 of the shortest frames."""
+    _CHUNK = 1 << 16
+
+    def __init__(self, path: Path, layout: Mp3Layout) -> None:
+        self._path = path
+        self._layout = layout
+        self._decoder: PedalboardSource | None = None
+        self.sample_rate = float(layout.sample_rate)
+        self.channels = layout.channels
+        self.frames = layout.frames
+        self.bit_depth = "lossy"
+        self.seek(0)
+
+    def read(self, frames: int) -> Audio:
+        assert self._decoder is not None
+        return self._decoder.read(frames)
+
+    def seek(self, frame: int) -> None:
+        self.close()
+        layout = self._layout
+        sample = frame + layout.skip
+        first = max(0, sample // layout.frame_length - self._PREROLL) // INDEX_STEP * INDEX_STEP
+        first = min(first, (len(layout.index) - 1) * INDEX_STEP)
+        self._decoder = PedalboardSource(self._path, Splice(self._path, layout.mended(first)))
+        ahead = sample - first * layout.frame_length
+        while ahead > 0 and (n := self._decoder.read(min(ahead, self._CHUNK)).shape[1]):
+            ahead -= n
+
+    def close(self) -> None:
+        if self._decoder is not None:
+            self._decoder.close()
+
+
+class SoundfileSource:
+    """What pedalboard cannot read and libsndfile can: W64, CAF, AU, big-endian WAV, AIFF-C's codecs."""
+
+    def __init__(self, path: Path) -> None:
+        import soundfile
+
+        self._path = path
+        try:
+            self._file: soundfile.SoundFile = soundfile.SoundFile(path)
+        except (soundfile.SoundFileError, *_DECODE_ERRORS) as error:
+            raise AudioFileError(f"{path}: cannot be decoded ({error})") from error
+        self.sample_rate = float(self._file.samplerate)
+        self.channels = int(self._file.channels)
+        self.frames = int(self._file.frames)
+        depths = {"PCM_S8": "8", "PCM_U8": "8", "PCM_16": "16", "PCM_24": "24", "PCM_32": "32"}
+        self.bit_depth = {**depths, "FLOAT": "32f", "DOUBLE": "64f"}.get(self._file.subtype, "lossy")
+
+    def read(self, frames: int) -> Audio:
+        interleaved = self._file.read(frames, dtype="float32", always_2d=True)
+        return np.ascontiguousarray(interleaved.T)
+
+    def seek(self, frame: int) -> None:
+        self._file.seek(frame)
+
+    def close(self) -> None:
+        self._file.close()
