@@ -17,13 +17,13 @@ from typing import BinaryIO
 
 import numpy as np
 
-from .audio import Audio, OutputFormat
-from .encoder import AudioWriter, create_audio
-from .errors import DiskFullError, OutputError, VerificationError
-from .loudness import LoudnessMeter
-from .quantise import Dither
-from .resampler import Resampler
-from .units import gain_to_db
+from ..audio import Audio, OutputFormat
+from ..encoder import AudioWriter, create_audio
+from ..errors import DiskFullError, OutputError, VerificationError
+from ..loudness import LoudnessMeter
+from ..quantise import Dither
+from ..resampler import Resampler
+from ..units import gain_to_db
 
 _QUEUE_BLOCKS = 4
 _COPY_FRAMES = 1 << 16

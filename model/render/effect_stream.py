@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import numpy as np
 
-from .audio import Audio
-from .effect import Effect
-from .fifo import Fifo
+from ..audio import Audio
+from ..effect import Effect
+from ..fifo import Fifo
 
 BLOCK_FRAMES = 8192
 """What plug-ins are fed; always the same, since some plug-ins' sound depends on it."""

@@ -7,10 +7,10 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from .audio import Audio, StemArray
-from .effect_stream import EffectStream
-from .fifo import Fifo
-from .separation import Separated
+from ..audio import Audio, StemArray
+from ..effect_stream import EffectStream
+from ..fifo import Fifo
+from ..separation import Separated
 
 
 @dataclass(frozen=True)

@@ -11,7 +11,7 @@ import string
 from collections.abc import Mapping
 from pathlib import Path, PurePosixPath
 
-from .errors import ArgumentValueError
+from ..errors import ArgumentValueError
 
 DEFAULT_TEMPLATE = "{model}/{track}/{track} - {stem}.{ext}"
 

@@ -8,13 +8,13 @@ from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 from typing import Any, Literal, get_args
 
-from .audio import OutputFormat
-from .chain import ChainSpec
-from .errors import ArgumentValueError
-from .mixer import MixerState
+from ..audio import OutputFormat
+from ..chain import ChainSpec
+from ..errors import ArgumentValueError
+from ..mixer import MixerState
 from .naming import DEFAULT_TEMPLATE, check_template
-from .residual import RESIDUAL_POLICIES, ResidualPolicy
-from .units import Time
+from ..residual import RESIDUAL_POLICIES, ResidualPolicy
+from ..units import Time
 
 Overs = Literal["gain", "clip", "error"]
 OVERS: tuple[Overs, ...] = get_args(Overs)
@@ -107,6 +107,11 @@ class RenderSpec:
         names = [version.mix_name for version in self.versions]
         if len(set(names)) != len(names):
             raise ArgumentValueError(f"two versions would be written under one name: {', '.join(names)}")
+        if len(self.versions) > 1 and self.post_fader:
+            raise ArgumentValueError(
+                f"post-fader stems need one set of gains, and {', '.join(names)} each have their own: "
+                "render one preset at a time"
+            )
         if len(self.versions) > 1 and self.writes_stems and not self.dry:
             treated = [version.mix_name for version in self.versions if version.chains]
             if treated:

@@ -1,0 +1,202 @@
+"""From separated stems to files: every version's chains, mixer and mix chain, and who gets which sound."""
+
+from __future__ import annotations
+
+from contextlib import ExitStack
+
+import numpy as np
+
+from ..audio import Audio
+from ..effect import Effect
+from ..isolate import open_chain
+from ..mixer import Mixer
+from ..quantise import Dither
+from ..remix import Faders
+from ..separation import Separated
+from ..tags import stem_tags
+from .effect_stream import EffectStream
+from .output_file import SILENCE, Extent, OutputFile
+from .plan import Output, Plan
+from .spec import UNTIL_SILENT, Version
+from .stem_chains import StemChains, Treated
+
+LONGEST_TAIL_S = 60.0
+_QUIET_S = 1.0
+
+
+class Bus:
+    """Takes separated blocks, treats and sums them once per version, and feeds every output file."""
+
+    def __init__(self, plan: Plan, stack: ExitStack) -> None:
+        self._plan = plan
+        rate, channels = plan.info.sample_rate, plan.info.channels
+        self._lanes = [
+            _Lane(plan, version, [o for o in plan.outputs if o.version == number], stack)
+            for number, version in enumerate(plan.spec.versions)
+        ]
+        self.latency = max(lane.latency for lane in self._lanes)
+        self._silence = np.zeros((channels, rate), np.float32)
+        self._stems_silence = np.zeros((len(plan.stems), channels, rate), np.float32)
+
+    @property
+    def first(self) -> int:
+        """The source frame that chains start at."""
+        if not self.latency:
+            return self._plan.start
+        preroll = self._plan.spec.preroll_s
+        if preroll is None:
+            return 0
+        return max(0, self._plan.start - round(preroll * self._plan.info.sample_rate))
+
+    @property
+    def last(self) -> int:
+        """Where the separated sound handed to `push` ends."""
+        plan = self._plan
+        return plan.end if plan.spec.tail else min(plan.info.frames, plan.end + self.latency)
+
+    def open_files(self) -> list[OutputFile]:
+        """Make the output files, in the plan's order."""
+        plan, spec = self._plan, self._plan.spec
+        rate = plan.info.sample_rate
+        frames: int | None = plan.end - plan.start
+        if spec.tail == UNTIL_SILENT:
+            frames = None
+        elif frames is not None:
+            frames += round(float(spec.tail) * rate)
+        extent = Extent(plan.start - self.first, frames)
+        reference = (plan.info.time_reference + plan.start) * plan.sample_rate // rate
+        files = {}
+        for output in plan.outputs:
+            files[output.path] = OutputFile(
+                output.path,
+                spec.format,
+                source_rate=rate,
+                sample_rate=plan.sample_rate,
+                channels=plan.info.channels,
+                extent=extent,
+                tags=stem_tags(plan.info.tags, output.name),
+                time_reference=reference,
+                dither=Dither(spec.seed, output.name, plan.start * plan.sample_rate // rate),
+                clip=spec.overs == "clip",
+            )
+        for lane in self._lanes:
+            lane.files = [files[output.path] for output in lane.outputs]
+        return list(files.values())
+
+    def push(self, block: Separated) -> None:
+        """Take the next aligned block."""
+        for lane in self._lanes:
+            lane.push(block)
+
+    def finish(self) -> None:
+        """Let the chains ring out as asked, then hand over what they still hold."""
+        tail, rate = self._plan.spec.tail, self._plan.info.sample_rate
+        left = round((LONGEST_TAIL_S if tail == UNTIL_SILENT else float(tail)) * rate)
+        while left:
+            frames = min(left, rate)
+            silence = self._silence[:, :frames]
+            self.push(Separated(silence, self._stems_silence[:, :, :frames], silence))
+            left -= frames
+            if tail == UNTIL_SILENT and all(lane.quiet_frames >= _QUIET_S * rate for lane in self._lanes):
+                break
+        for lane in self._lanes:
+            lane.flush()
+
+
+class _Lane:
+    """One version: stem chains, mixer, mix chain, and the outputs that hang on it."""
+
+    def __init__(self, plan: Plan, version: Version, outputs: list[Output], stack: ExitStack) -> None:
+        rate, channels = plan.info.sample_rate, plan.info.channels
+        self._plan = plan
+        self.outputs = outputs
+        self.files: list[OutputFile] = []
+        self.quiet_frames = 0
+        """Frames since anything above silence came out."""
+        self._mixer = Mixer(
+            plan.stems, channels, rate, residual_policy=plan.spec.residual, state=version.mixer
+        )
+
+        def stream(chain: Effect) -> EffectStream:
+            return EffectStream(stack.enter_context(_closing(chain)), rate, channels)
+
+        mixes = any(output.kind != "stem" for output in outputs) or not plan.spec.dry
+        chains = {
+            stem: stream(open_chain(chain, rate, channels))
+            for stem, chain in version.chains.items()
+            if mixes
+        }
+        self._stem_chains = StemChains(plan.stems, chains, channels)
+        self._mix_chain = (
+            stream(open_chain(version.mix_chain, rate, channels)) if version.mix_chain is not None else None
+        )
+        self._has_mix = any(output.kind == "mix" for output in outputs)
+
+    @property
+    def latency(self) -> int:
+        """Frames held back at most; 0 without chains."""
+        mix_latency = self._mix_chain.latency if self._mix_chain is not None else 0
+        return self._stem_chains.latency + mix_latency
+
+    def push(self, block: Separated) -> None:
+        self._hand_out(self._stem_chains.push(block))
+
+    def flush(self) -> None:
+        self._hand_out(self._stem_chains.flush())
+        if self._has_mix and self._mix_chain is not None:
+            self._hand_mix(self._mixer.master(self._mix_chain.flush()))
+
+    def _hand_out(self, block: Treated) -> None:
+        frames = block.mix.shape[1]
+        if not frames:
+            return
+        faders = self._mixer.faders(frames)
+        loud = 0.0
+        for output, file in zip(self.outputs, self.files, strict=True):
+            if output.kind != "mix":
+                audio = self._sound(output, block, faders)
+                loud = max(loud, _peak(audio))
+                file.write(audio)
+        if self._has_mix:
+            mix = faders.mix(block.mix, block.stems, block.residual, block.treated)
+            if self._mix_chain is not None:
+                mix = self._mix_chain.push(mix)
+            mix = self._mixer.master(mix)
+            loud = max(loud, _peak(mix))
+            self._hand_mix(mix)
+        self.quiet_frames = self.quiet_frames + frames if loud <= SILENCE else 0
+
+    def _hand_mix(self, mix: Audio) -> None:
+        for output, file in zip(self.outputs, self.files, strict=True):
+            if output.kind == "mix":
+                file.write(mix)
+
+    def _sound(self, output: Output, block: Treated, faders: Faders) -> Audio:
+        """What one stem, complement or submix is made of in this block."""
+        spec, stems = self._plan.spec, self._plan.stems
+
+        def member(name: str) -> Audio:
+            index = stems.index(name)
+            treated = None if spec.dry else block.treated[index]
+            sound: Audio = block.stems[index] if treated is None else treated
+            return faders.post_fader(name, sound) if spec.post_fader else sound
+
+        if output.kind == "stem":
+            return member(output.members[0])
+        if output.kind == "complement" and not spec.post_fader:
+            # The mix less one stem, so that the two null against it whatever the residual policy is.
+            (left_out,) = (name for name in stems if name not in output.members)
+            total = block.mix.astype(np.float64) - block.stems[stems.index(left_out)]
+            for name in output.members:
+                index = stems.index(name)
+                if not spec.dry and (treated := block.treated[index]) is not None:
+                    total += treated.astype(np.float64) - block.stems[index]
+            return total.astype(np.float32)
+        total = np.zeros(block.mix.shape)
+        for name in output.members:
+            total += member(name)
+        return total.astype(np.float32)
+
+
+def _peak(audio: Audio) -> float:
+    return float(np.abs(audio).max()) if audio.size else 0.0

@@ -1,0 +1,245 @@
+"""Everything about a render that can be known, and go wrong, before any work: stems, region, file names."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from difflib import get_close_matches
+from pathlib import Path
+
+import numpy as np
+
+from . import naming
+from ..audio import AudioInfo
+from ..decoder import open_audio
+from ..encoder import check_format
+from ..errors import ArgumentValueError, OutputError
+from .manifest import Manifest, read_manifest
+from ..registry import resolve, separator_entry
+from .spec import RenderSpec, Version
+from ..separators.stems_from import find_stems
+
+_At = Callable[[str, int], Path]
+
+
+@dataclass(frozen=True)
+class Output:
+    """One file to be written."""
+
+    path: Path
+    kind: str
+    """`stem`, `complement` (all but one stem), `submix` or `mix`."""
+    name: str
+    """What stands for `{stem}` in its name."""
+    version: int
+    """Index into the spec's versions."""
+    members: tuple[str, ...] = ()
+    """The stems that a stem, complement or submix is made of."""
+
+
+@dataclass(frozen=True)
+class Plan:
+    """A render that can be carried out."""
+
+    spec: RenderSpec
+    info: AudioInfo
+    model: str
+    """The separator's resolved name, never `default`."""
+    stems: tuple[str, ...]
+    """The names the residual policy leaves (with `residual` under the policy `file`)."""
+    start: int
+    end: int
+    """The region in source frames: start included, end not."""
+    outputs: tuple[Output, ...]
+    manifest_path: Path
+    manifest: Manifest | None
+    """What an earlier render wrote there."""
+
+    @property
+    def region(self) -> bool:
+        """Whether less than the whole song is rendered."""
+        return (self.start, self.end) != (0, self.info.frames)
+
+    @property
+    def sample_rate(self) -> int:
+        """Of the outputs, in Hz."""
+        return self.spec.sample_rate or self.info.sample_rate
+
+    @property
+    def stem_chains(self) -> bool:
+        """Whether any version treats stems with plug-ins."""
+        return any(version.chains for version in self.spec.versions)
+
+
+def plan_render(spec: RenderSpec) -> Plan:
+    """Work out what a render will read and write.
+
+    Raises AudioFileNotFoundError or AudioFileError for the source, ArgumentValueError for stems, times or
+    formats that do not fit it, ModelMissingError, and OutputError for files in the way.
+    """
+    with open_audio(spec.source) as reader:
+        info = reader.info
+    model, stems = _stems(spec)
+    _check_names(spec, stems)
+    check_format(spec.format, spec.sample_rate or info.sample_rate, info.channels)
+    start, end = _region(spec, info)
+    whole = (start, end) == (0, info.frames)
+    outputs = tuple(_outputs(spec, info, model, stems))
+    if not whole:
+        seconds = start / info.sample_rate, end / info.sample_rate
+        outputs = tuple(
+            Output(naming.with_region(o.path, *seconds), o.kind, o.name, o.version, o.members) for o in outputs
+        )
+    check_collisions([output.path for output in outputs])
+    manifest_path = _manifest_path(spec, outputs)
+    manifest = read_manifest(manifest_path)
+    _check_targets(spec, outputs, manifest, manifest_path)
+    return Plan(spec, info, model, stems, start, end, outputs, manifest_path, manifest)
+
+
+def check_collisions(paths: list[Path]) -> None:
+    """Refuse two outputs on one path; upper and lower case count as the same, as on macOS and Windows."""
+    seen: dict[str, Path] = {}
+    for path in paths:
+        other = seen.setdefault(str(path).casefold(), path)
+        if other is not path:
+            raise ArgumentValueError(
+                f"two outputs would be written to one path, {path}: "
+                "use {track}, {foldername} and {stem} in --filename to tell them apart"
+            )
+
+
+def _stems(spec: RenderSpec) -> tuple[str, tuple[str, ...]]:
+    if spec.stems_from is not None:
+        model, stems = "stems-from", tuple(find_stems(spec.stems_from))
+    else:
+        model = resolve(spec.model)
+        stems = separator_entry(model).stems
+    return model, (*stems, "residual") if spec.residual == "file" else stems
+
+
+def complement(name: str) -> str | None:
+    """The stem that `no_vocals` or `instrumental` is the rest of; None for any other name."""
+    if name == "instrumental":
+        return "vocals"
+    return name.removeprefix("no_") if name.startswith("no_") else None
+
+
+def _check_names(spec: RenderSpec, stems: tuple[str, ...]) -> None:
+    def check(name: str, where: str) -> None:
+        if name not in stems:
+            close = get_close_matches(name, stems, n=1)
+            hint = f"; did you mean {close[0]!r}?" if close else ""
+            raise ArgumentValueError(f"{where}: there is no stem {name!r}, only {', '.join(stems)}{hint}")
+
+    for name in spec.stems or ():
+        check(name if name in stems else complement(name) or name, "--stems")
+    if spec.two_stems is not None:
+        check(spec.two_stems, "--two-stems")
+    for name in spec.sensitivity:
+        check(name, "--sensitivity")
+    for version in spec.versions:
+        where = f"preset {version.name}" if version.name else "the mix"
+        for name in (*version.mixer.named_stems, *version.chains):
+            check(name, where)
+        for submix, members in version.submixes.items():
+            if submix in stems or submix == version.mix_name:
+                raise ArgumentValueError(f"a submix needs a name of its own; {submix!r} is taken")
+            for name in members:
+                check(name, f"submix {submix}")
+
+
+def _region(spec: RenderSpec, info: AudioInfo) -> tuple[int, int]:
+    if spec.preview_s is not None:
+        return loudest_region(info.path, spec.preview_s)
+    start = spec.start.frames(info.sample_rate) if spec.start else 0
+    end = min(spec.end.frames(info.sample_rate), info.frames) if spec.end else info.frames
+    if start > info.frames or (start >= end and (spec.start or spec.end)):
+        raise ArgumentValueError(
+            f"the region from frame {start} to {end} is empty: {info.path.name} has {info.frames} frames "
+            f"({info.seconds:.3f} s)"
+        )
+    return start, end
+
+
+def loudest_region(path: Path, seconds: float) -> tuple[int, int]:
+    """The region of so many seconds with the most energy, found on a grid of half seconds."""
+    with open_audio(path) as reader:
+        step = max(1, reader.info.sample_rate // 2)
+        energies = []
+        while (block := reader.read(step)).shape[1]:
+            energies.append(float(np.square(block, dtype=np.float64).sum()))
+        frames = reader.info.frames
+    length = min(max(1, round(seconds * reader.info.sample_rate)), frames)
+    if length >= frames:
+        return 0, frames
+    steps = max(1, length // step)
+    sums = np.convolve(energies, np.ones(steps), mode="valid")
+    start = min(int(sums.argmax()) * step, frames - length)
+    return start, start + length
+
+
+def _outputs(spec: RenderSpec, info: AudioInfo, model: str, stems: tuple[str, ...]) -> Iterator[Output]:
+    def at(name: str, index: int) -> Path:
+        values: dict[str, str | int] = {
+            "track": info.path.stem,
+            "stem": name,
+            "ext": spec.format.container,
+            "trackext": info.path.suffix.lstrip("."),
+            "foldername": str(spec.tree) if spec.tree is not None else info.path.resolve().parent.name,
+            "model": model,
+            "index": index,
+            "sample_rate": spec.sample_rate or info.sample_rate,
+        }
+        if bpm := info.tags.get("bpm"):
+            values["bpm"] = bpm[0]
+        return spec.out / naming.expand(spec.filename, values, spec.tree)
+
+    position = {name: place for place, name in enumerate(stems, 1)}
+    if spec.two_stems is not None:
+        rest = tuple(name for name in stems if name != spec.two_stems)
+        yield Output(at(spec.two_stems, 1), "stem", spec.two_stems, 0, (spec.two_stems,))
+        yield Output(at(f"no_{spec.two_stems}", 2), "complement", f"no_{spec.two_stems}", 0, rest)
+    elif spec.writes_stems:
+        for name in dict.fromkeys(spec.stems or stems):
+            if name in stems:
+                yield Output(at(name, position[name]), "stem", name, 0, (name,))
+            else:
+                rest = tuple(other for other in stems if other != complement(name))
+                yield Output(at(name, len(stems) + 1), "complement", name, 0, rest)
+    for number, version in enumerate(spec.versions):
+        yield from _version_outputs(version, number, at, len(stems))
+
+
+def _version_outputs(version: Version, number: int, at: _At, count: int) -> Iterator[Output]:
+    for place, (submix, members) in enumerate(version.submixes.items(), count + 1):
+        yield Output(at(submix, place), "submix", submix, number, members)
+    if version.implies_mix:
+        yield Output(at(version.mix_name, count + len(version.submixes) + 1), "mix", version.mix_name, number)
+
+
+def _manifest_path(spec: RenderSpec, outputs: tuple[Output, ...]) -> Path:
+    folders = {output.path.parent for output in outputs}
+    folder = next(iter(folders))
+    while not all(folder == other or folder in other.parents for other in folders):
+        folder = folder.parent
+    return folder / f"{spec.source.stem}.stems.json"
+
+
+def _check_targets(
+    spec: RenderSpec, outputs: tuple[Output, ...], manifest: Manifest | None, manifest_path: Path
+) -> None:
+    source = spec.source.resolve()
+    for output in outputs:
+        path = output.path
+        if path.resolve() == source:
+            raise OutputError(f"{path} is the source itself: choose another -o or --filename")
+        if path.is_dir():
+            raise OutputError(f"{path} is a folder: an output cannot take its place")
+        if path.exists() and not spec.overwrite:
+            relative = path.relative_to(manifest_path.parent).as_posix()
+            if manifest is None or manifest.entry(relative) is None:
+                raise OutputError(
+                    f"{path} exists and was not written by stembridge: "
+                    "move it away, choose another -o, or allow --overwrite"
+                )

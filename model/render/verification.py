@@ -1,0 +1,130 @@
+"""Read back what was written: right length, right peak, and how deep the stems null against the song."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack
+
+import numpy as np
+
+from ..decoder import AudioReader, open_audio
+from ..errors import AudioFileError, VerificationError
+from .output_file import OutputFile
+from .plan import Plan
+
+BLOCK_FRAMES = 1 << 16
+PEAK_TOLERANCE = 1e-3
+"""What dither and rounding to 16 bits may change of a peak."""
+
+
+def null_members(plan: Plan) -> list[int] | None:
+    """Which outputs, summed, must give the song back; None when no such set is written.
+
+    They must be stems as they were separated: no chains, no faders, lossless, at the song's rate.
+    """
+    spec = plan.spec
+    if spec.format.lossy or spec.post_fader or plan.sample_rate != plan.info.sample_rate or spec.tail:
+        return None
+    if spec.residual == "none" or (plan.stem_chains and not spec.dry):
+        return None
+    parts = [(i, output) for i, output in enumerate(plan.outputs) if output.kind in {"stem", "complement"}]
+    stems = [i for i, output in parts if output.kind == "stem"]
+    if len(stems) == len(plan.stems):
+        return stems
+    for i, output in parts:
+        if output.kind == "complement":
+            (left_out,) = (name for name in plan.stems if name not in output.members)
+            partner = next((j for j, other in parts if other.members == (left_out,)), None)
+            if partner is not None:
+                return [i, partner]
+    return None
+
+
+def verify(plan: Plan, files: Sequence[OutputFile]) -> Iterator[tuple[float, float | None]]:
+    """Check every temporary file, yielding the fraction done and, at last, the null depth in dB.
+
+    The null depth is 10 log10(sum err^2 / sum mix^2), err = song - sum of the files with the common gain
+    undone, as read back; None where the stems are not meant to null. Raises VerificationError.
+    """
+    members = null_members(plan) or []
+    count = len(files)
+    for index, file in enumerate(files):
+        if index not in members:
+            _check(file)
+            yield (index + 1) / (2 * count), None
+    if not members:
+        return
+    error = signal = 0.0
+    with ExitStack() as stack:
+        source = stack.enter_context(open_audio(plan.info.path))
+        source.seek(plan.start)
+        checked = [files[index] for index in members]
+        readers = [stack.enter_context(_opened(file)) for file in checked]
+        peaks = [0.0] * len(checked)
+        left = total = plan.end - plan.start
+        while left:
+            mix = source.read(min(BLOCK_FRAMES, left)).astype(np.float64)
+            signal += float(np.square(mix).sum())
+            for number, (reader, file) in enumerate(zip(readers, checked, strict=True)):
+                block = _read(reader, file, mix.shape[1])
+                peaks[number] = max(peaks[number], float(np.abs(block).max()))
+                mix -= block / file.gain
+            error += float(np.square(mix).sum())
+            left -= mix.shape[1]
+            yield 0.5 + 0.5 * (1 - left / total), None
+        for file, peak in zip(checked, peaks, strict=True):
+            _compare(file, peak)
+    yield 1.0, _depth(error, signal)
+
+
+def _depth(error: float, signal: float) -> float | None:
+    if signal == 0.0:
+        return None
+    # Below this nothing but the float's own rounding is left; a finite number keeps JSON and tables sane.
+    return max(-300.0, 10 * math.log10(error / signal)) if error else -300.0
+
+
+def _check(file: OutputFile) -> None:
+    peak = 0.0
+    with _opened(file) as reader:
+        left = reader.info.frames
+        while left:
+            block = _read(reader, file, min(BLOCK_FRAMES, left))
+            peak = max(peak, float(np.abs(block).max()))
+            left -= block.shape[1]
+    if not file.format.lossy:
+        _compare(file, peak)
+
+
+def _opened(file: OutputFile) -> AudioReader:
+    try:
+        reader = open_audio(file.part)
+    except AudioFileError as error:
+        raise VerificationError(f"{file.path.name} does not read back: {error}") from error
+    info = reader.info
+    if (info.frames, info.channels, info.sample_rate) != (file.frames, file.channels, file.sample_rate):
+        reader.close()
+        raise VerificationError(
+            f"{file.path.name} reads back as {info.frames} frames, {info.channels} channels at "
+            f"{info.sample_rate} Hz; {file.frames}, {file.channels} and {file.sample_rate} were written"
+        )
+    return reader
+
+
+def _read(reader: AudioReader, file: OutputFile, frames: int) -> np.ndarray[tuple[int, int], np.dtype[np.float32]]:
+    try:
+        block = reader.read(frames)
+    except AudioFileError as error:
+        raise VerificationError(f"{file.path.name} does not read back: {error}") from error
+    if block.shape[1] != frames:
+        raise VerificationError(f"{file.path.name} ends early when read back")
+    return block
+
+
+def _compare(file: OutputFile, peak: float) -> None:
+    expected = min(file.peak * file.gain, 1.0) if file.format.integer else file.peak * file.gain
+    if abs(peak - expected) > PEAK_TOLERANCE * max(1.0, expected):
+        raise VerificationError(
+            f"{file.path.name} reads back with a peak of {peak:.6f}; {expected:.6f} was written"
+        )
