@@ -33,11 +33,17 @@ def keep_freed_memory() -> None:
         libc.mallopt(_M_TRIM_THRESHOLD, (1 << 31) - 1)
 
 
-def die_with_parent() -> None:
-    """Ask the kernel to kill this process when the one that started it dies (Linux)."""
+def die_with_parent(parent_pid: int | None = None) -> None:
+    """Ask the kernel to kill this process when the one that started it dies (Linux).
+
+    The kernel means the thread that started it: a child of a short-lived thread dies with that thread.
+    With the parent's process id, ends at once where that parent is gone already (all but Windows).
+    """
     if sys.platform == "linux":
         with contextlib.suppress(OSError, AttributeError):
             ctypes.CDLL("libc.so.6").prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
+    if parent_pid is not None and os.name == "posix" and os.getppid() != parent_pid:
+        os._exit(1)
 
 
 def sync_folder(folder: Path) -> None:
