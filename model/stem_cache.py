@@ -14,13 +14,26 @@ import os
 import secrets
 import shutil
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from .cache_entry import SCHEMA, CachedStems, CacheWriter, EntryInfo, header, read_header, reason, remove
 from .errors import AudioFileError, AudioFileNotFoundError, DamagedEntryError
 from .platform import file_lock
+from .separators.cached import CachedSeparator, RecordingSeparator
+
+__all__ = [
+    "DEFAULT_LIMIT_BYTES",
+    "CacheKey",
+    "CacheWriter",
+    "CachedSeparator",
+    "CachedStems",
+    "EntryInfo",
+    "RecordingSeparator",
+    "StemCache",
+    "content_hash",
+]
 
 DEFAULT_LIMIT_BYTES = 10 * 10**9
 
@@ -50,10 +63,10 @@ class CacheKey:
         cls,
         source: str,
         separator: str,
-        *,
         sample_rate: int,
         channels: int,
         frames: int,
+        *,
         weights: str | None = None,
         parameters: Mapping[str, object] | None = None,
     ) -> CacheKey:
@@ -63,8 +76,7 @@ class CacheKey:
         `weights` the hash of a network's weights; `parameters` whatever else changes a sample (options,
         device, versions), as JSON-able values. Sensitivity and residual policy come later and are left out.
 
-        >>> same = {"sample_rate": 44100, "channels": 2, "frames": 100}
-        >>> CacheKey.of("ab", "repet", **same) == CacheKey.of("ab", "hpss", **same)
+        >>> CacheKey.of("ab", "repet", 44100, 2, 100) == CacheKey.of("ab", "hpss", 44100, 2, 100)
         False
         """
         parts = {
@@ -92,39 +104,50 @@ class StemCache:
         self.folder = Path(folder)
         self.limit_bytes = limit_bytes
 
-    def lookup(self, key: CacheKey) -> CachedStems | None:
-        """Open an entry and mark it as used; None when it is missing, damaged (it is dropped) or foreign."""
+    def lookup(self, key: CacheKey, start: int = 0, stop: int | None = None) -> CachedStems | None:
+        """Open an entry and mark it as used; None when it is missing, or damaged (then it is dropped).
+
+        The samples from frame `start` to `stop` are checked first, at several gigabytes a second, so that
+        damage shows before work starts and not in its middle.
+        """
         path = self._path(key)
         try:
             file = path.open("rb")
         except OSError:
             return None
         try:
-            info, start = read_header(file, key.digest)
+            info, body_start = read_header(file, key.digest)
         except DamagedEntryError:
             file.close()
             remove(path)
             return None
+        found = CachedStems(path, file, info, body_start)
+        if not found.verify(start, stop):
+            return None
         with contextlib.suppress(OSError):
             os.utime(path)
-        return CachedStems(path, file, info, start)
+        return found
 
     def store(
         self,
         key: CacheKey,
-        *,
-        separator: str,
-        stems: tuple[str, ...],
-        residual_stem: str,
+        stems: Sequence[str],
         sample_rate: int,
         channels: int,
         frames: int,
+        *,
+        separator: str = "cached",
+        residual_stem: str | None = None,
         facts: Mapping[str, object] | None = None,
     ) -> CacheWriter:
-        """Begin an entry of exactly `frames` frames. Never raises for the disk: see `CacheWriter.failed`."""
-        info = EntryInfo(
-            separator, tuple(stems), residual_stem, sample_rate, channels, frames, dict(facts or {})
-        )
+        """Begin an entry of exactly `frames` frames. Never raises for the disk: see `CacheWriter.failed`.
+
+        `separator` and `residual_stem` are what a `CachedSeparator` says of itself (without the latter:
+        `other`, or else the first stem); `facts` are JSON-able and come back with the entry.
+        """
+        stems = tuple(stems)
+        rest = residual_stem or ("other" if "other" in stems else stems[0])
+        info = EntryInfo(separator, stems, rest, sample_rate, channels, frames, dict(facts or {}))
         writer = CacheWriter(key.digest, info, self._path(key), lambda: self.evict(self.limit_bytes))
         try:
             self.sweep()

@@ -29,18 +29,18 @@ def estimates(frames: int, seed: int = 0) -> StemArray:
 
 
 def key(name: str = "song", frames: int = 70_000) -> CacheKey:
-    return CacheKey.of(name, "repet", sample_rate=44100, channels=2, frames=frames)
+    return CacheKey.of(name, "repet", 44100, 2, frames)
 
 
 def begin(cache: StemCache, entry: CacheKey, frames: int = 70_000) -> CacheWriter:
     return cache.store(
         entry,
+        STEMS,
+        44100,
+        2,
+        frames,
         separator="repet",
-        stems=STEMS,
         residual_stem="accompaniment",
-        sample_rate=44100,
-        channels=2,
-        frames=frames,
         facts={"weights": None},
     )
 
@@ -165,33 +165,43 @@ def test_a_damaged_file_reads_as_missing_and_goes(tmp_path: Path, where: str) ->
     assert keep(cache, key(), estimates(70_000)).published
 
 
-def test_a_flipped_bit_in_the_samples_is_found_where_it_is(tmp_path: Path) -> None:
+def flip(folder: Path, at: float) -> Path:
+    """Flip one bit of the only entry, at a fraction of its length."""
+    (path,) = folder.glob("*.stems")
+    stored = bytearray(path.read_bytes())
+    stored[int(at * (len(stored) - 1))] ^= 1
+    path.write_bytes(stored)
+    return path
+
+
+@pytest.mark.parametrize("at", [0.01, 0.5, 1.0])
+def test_a_flipped_bit_reads_as_missing(tmp_path: Path, at: float) -> None:
+    """In the first samples, in the second of three blocks, in the last checksum."""
+    cache = StemCache(tmp_path)
+    keep(cache, key(), estimates(70_000))
+    path = flip(tmp_path, at)
+    assert cache.lookup(key()) is None
+    assert not path.exists()
+
+
+def test_only_the_region_asked_for_is_checked(tmp_path: Path) -> None:
     cache, data = StemCache(tmp_path), estimates(70_000)
     keep(cache, key(), data)
-    (path,) = tmp_path.glob("*.stems")
-    stored = bytearray(path.read_bytes())
-    stored[len(stored) // 2] ^= 1  # in the second of three blocks
-    path.write_bytes(stored)
+    flip(tmp_path, 0.5)
+    assert cache.lookup(key(), 0, 1000) is not None
+    assert cache.lookup(key(), 30_000, 33_000) is None
+
+
+def test_damage_after_opening_is_found_where_it_is(tmp_path: Path) -> None:
+    cache, data = StemCache(tmp_path), estimates(70_000)
+    keep(cache, key(), data)
     found = cache.lookup(key())
     assert found is not None
+    flip(tmp_path, 0.5)  # in the same file that is open
     np.testing.assert_array_equal(found.read(0, 32768), data[:, :, :32768])
     with pytest.raises(DamagedEntryError, match="separate the song again"):
         found.read(30_000, 5000)
     assert cache.lookup(key()) is None
-
-
-def test_verify_drops_a_damaged_entry(tmp_path: Path) -> None:
-    cache = StemCache(tmp_path)
-    keep(cache, key(), estimates(70_000))
-    (path,) = tmp_path.glob("*.stems")
-    stored = bytearray(path.read_bytes())
-    stored[-5] ^= 1  # a checksum
-    path.write_bytes(stored)
-    found = cache.lookup(key())
-    assert found is not None
-    assert found.verify(0, 32768)
-    assert not found.verify()
-    assert not path.exists()
 
 
 def test_the_least_recently_used_entry_goes_first(tmp_path: Path) -> None:
@@ -261,10 +271,9 @@ import numpy as np
 from stembridge.model.stem_cache import CacheKey, StemCache
 
 def writer(folder, frames):
-    key = CacheKey.of("song", "repet", sample_rate=44100, channels=2, frames=frames)
+    key = CacheKey.of("song", "repet", 44100, 2, frames)
     return key, StemCache(folder).store(
-        key, separator="repet", stems=("accompaniment", "vocals"), residual_stem="accompaniment",
-        sample_rate=44100, channels=2, frames=frames)
+        key, ("accompaniment", "vocals"), 44100, 2, frames, separator="repet", residual_stem="accompaniment")
 
 data = (0.25 * np.random.default_rng(0).standard_normal((4, 70_000))).astype(np.float32).reshape(2, 2, 70_000)
 """
