@@ -6,19 +6,24 @@ however cut it is written; no failure of the disk is lost.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from types import TracebackType
 from typing import Self
 
 import numpy as np
 
+from .aiff_file import aiff_header, aiff_samples
 from .audio import Audio, OutputFormat
-from .codecs import Encoder, FlacEncoder, Samples
+from .codecs import Encoder, FlacEncoder, OggEncoder, Samples
 from .errors import ArgumentTypeError, ArgumentValueError, StateError, VerificationError
+from .format_limits import check_format
+from .mp3_file import Mp3Encoder
 from .quantise import Dither, quantise
 from .sink import Sink
-from .wav_file import wav_header, wav_samples
+from .tags import id3_tag
+from .wav_file import BYTES_PER_SAMPLE, wav_header, wav_samples
 
 
 def create_audio(
@@ -68,9 +73,10 @@ class AudioWriter:
         self.peak = 0.0
         """The largest absolute sample asked for so far, before saturation; above 1.0 it was over."""
         self._dither = dither
-        self._sink = Sink(path)
-        self._encoder: Encoder | None = _encoder(
-            self._sink, fmt, sample_rate, channels, frames, tags, time_reference
+        check_format(fmt, sample_rate, channels, frames)
+        self._encoder: Encoder | None
+        self._sink, self._encoder = _open_encoder(
+            path, fmt, sample_rate, channels, frames, tags, time_reference
         )
 
     def write(self, audio: Audio) -> None:
@@ -155,16 +161,18 @@ class AudioWriter:
         self.peak = max(self.peak, peak)
 
 
-class _WavEncoder:
-    def __init__(self, sink: Sink, fmt: OutputFormat, header: bytes) -> None:
+class _PcmEncoder:
+    """Plain samples behind a header that is final."""
+
+    def __init__(self, sink: Sink, header: bytes, pack: Callable[[Samples], memoryview]) -> None:
         self._sink = sink
-        self._bit_depth = fmt.bit_depth
+        self._pack = pack
         self._bytes = 0
         sink.write(header)
         sink.check()
 
     def write(self, samples: Samples) -> None:
-        data = wav_samples(samples, self._bit_depth)
+        data = self._pack(samples)
         self._bytes += len(data)
         self._sink.write(data)
 
@@ -176,18 +184,38 @@ class _WavEncoder:
         pass
 
 
-def _encoder(
-    sink: Sink,
+def _open_encoder(
+    path: Path,
     fmt: OutputFormat,
     sample_rate: int,
     channels: int,
     frames: int,
     tags: Mapping[str, Sequence[str]],
     time_reference: int | None,
-) -> Encoder:
+) -> tuple[Sink, Encoder]:
+    """The file and what fills it; leaves nothing open when it fails."""
+    depth = fmt.bit_depth
+    header = b""
     if fmt.container == "wav":
         header = wav_header(
-            fmt.bit_depth, sample_rate, channels, frames, tags=tags, time_reference=time_reference
+            depth, sample_rate, channels, frames, tags=tags, id3=id3_tag(tags), time_reference=time_reference
         )
-        return _WavEncoder(sink, fmt, header)
-    return FlacEncoder(sink, fmt.bit_depth, sample_rate, channels)
+    elif fmt.container == "aiff":
+        header = aiff_header(depth, sample_rate, channels, frames, id3=id3_tag(tags))
+    size = len(header) + frames * channels * BYTES_PER_SAMPLE[depth] if header else None
+    sink = Sink(path, size)
+    try:
+        match fmt.container:
+            case "wav":
+                return sink, _PcmEncoder(sink, header, partial(wav_samples, bit_depth=depth))
+            case "aiff":
+                return sink, _PcmEncoder(sink, header, partial(aiff_samples, bit_depth=depth))
+            case "flac":
+                return sink, FlacEncoder(sink, depth, sample_rate, channels, frames, tags)
+            case "ogg":
+                return sink, OggEncoder(sink, sample_rate, channels, tags)
+            case "mp3":
+                return sink, Mp3Encoder(sink, sample_rate, channels, frames, tags)
+    except BaseException:
+        sink.close()
+        raise
