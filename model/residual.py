@@ -50,8 +50,11 @@ def stems_after(policy: ResidualPolicy, stems: tuple[str, ...], residual_stem: s
         raise ArgumentValueError(
             f"a residual policy is one of {', '.join(RESIDUAL_POLICIES)}; got {policy!r}"
         )
-    added = {"file": RESIDUAL, "other": residual_stem}.get(policy)
-    return stems if added is None or added in stems else in_stem_order((*stems, added))
+    if policy == "file" and RESIDUAL not in stems:
+        return (*stems, RESIDUAL)
+    if policy == "other" and residual_stem not in stems:
+        return in_stem_order((*stems, residual_stem))
+    return stems
 
 
 def rest_of(mix: Audio, stems: StemArray) -> NDArray[np.float64]:
