@@ -25,11 +25,11 @@ from numpy.typing import NDArray
 
 from ..errors import ArgumentValueError
 from ..masks import TINY, Real, energy, share
-from ..median import MagnitudeRows
+from ..median import RowMedian
 from ..stft import Spectra, window_at
 from .spectral import SpectralSeparator
 
-BLOCK = 128
+BLOCK = 512
 """How many spectra are compared with the window in one matrix product."""
 
 
@@ -75,10 +75,12 @@ class Repet(SpectralSeparator):
         # A rounded vector is longer than `scale` by at most half a unit per element, in quadrature.
         self._scale = np.float32(4095 - 0.5 * math.sqrt(width))
         self._rows = 2 * (-(-self._reach // BLOCK) + 1) * BLOCK
-        self._spectra = np.empty((self._rows, width), np.complex64)
+        # Rings: those that are searched span the window, the mix is kept until its estimate goes out.
+        self._magnitudes = np.empty((self._rows, width), np.float32)
         self._units = np.empty((self._rows, width), np.float32)
         self._inverse_norms = np.empty(self._rows, np.float32)
-        self._magnitudes = MagnitudeRows(self._rows, width)
+        self._waiting = self._reach + 2 * BLOCK
+        self._spectra = np.empty((self._waiting, width), np.complex64)
         self._products = np.empty((BLOCK, self._rows), np.float32)
         self._threads = threads or os.cpu_count() or 1
         self._pool = ThreadPoolExecutor(self._threads)
@@ -122,8 +124,8 @@ class Repet(SpectralSeparator):
         norms = np.sqrt(np.add.reduce(squares, axis=1))
         units = np.rint(magnitudes * (self._scale / np.maximum(norms, TINY))[:, None])
         lengths = np.sqrt(np.add.reduce(units * units, axis=1))  # whole numbers below 2**24: exact
-        self._spectra[rows] = flat
-        self._magnitudes.put(rows, magnitudes)
+        self._spectra[np.arange(self._known, self._known + count) % self._waiting] = flat
+        self._magnitudes[rows] = magnitudes
         self._units[rows] = units
         self._inverse_norms[rows] = np.where(lengths > 0, 1 / np.maximum(lengths, 1), 0)
         self._known += count
@@ -146,12 +148,13 @@ class Repet(SpectralSeparator):
         estimates = np.empty((2, channels, count, bins), np.complex64)
 
         def work(part: range) -> None:
+            median = RowMedian(channels * bins)
             for k in part:
                 here = first + k
                 low, high = max(start, here - self._reach), min(stop, here + self._reach + 1)
                 near = self._neighbours(products[k, low - start : high - start], here - low)
-                mix = self._spectra[here % self._rows]
-                background, foreground = self._masks(mix, columns[near + (low - start)])
+                mix = self._spectra[here % self._waiting]
+                background, foreground = self._masks(median, mix, columns[near + (low - start)])
                 estimates[0, :, k] = (background * mix).reshape(channels, bins)
                 estimates[1, :, k] = (foreground * mix).reshape(channels, bins)
 
@@ -167,7 +170,7 @@ class Repet(SpectralSeparator):
         """
         n = len(similarities)
         similarities[max(0, here - self._separation + 1) : here + self._separation] = -1
-        candidates = n - np.count_nonzero(similarities < 0)
+        candidates = n - int(np.count_nonzero(similarities < 0))
         k = min(candidates, 2 * math.ceil(math.sqrt(max(1, n - 2 * self._separation + 1))))
         if k == 0:
             return np.empty(0, np.intp)
@@ -177,12 +180,12 @@ class Repet(SpectralSeparator):
         chosen[ties[: k - np.count_nonzero(chosen)]] = True
         return np.flatnonzero(chosen)
 
-    def _masks(self, mix: Spectra, rows: NDArray[np.intp]) -> tuple[Real, Real]:
+    def _masks(self, median: RowMedian, mix: Spectra, rows: NDArray[np.intp]) -> tuple[Real, Real]:
         """Background and foreground masks of one spectrum whose neighbours are in these rows of the ring."""
         magnitude = np.sqrt(energy(mix))
         if len(rows) == 0:  # nothing to compare with: all of it may repeat
             return np.ones_like(magnitude), np.zeros_like(magnitude)
-        repeating = np.minimum(self._magnitudes.median(rows), magnitude)
+        repeating = np.minimum(median(self._magnitudes, rows), magnitude)
         rest = magnitude - repeating
         return (
             share(repeating, rest, self._power, self._margins[0]),
