@@ -10,7 +10,7 @@ from __future__ import annotations
 import math
 import threading
 from abc import ABC, abstractmethod
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from typing import Any, SupportsFloat, SupportsIndex, SupportsInt, cast, final
 
@@ -89,6 +89,10 @@ class Effect(ABC):
         """End the stream: return every frame that is still inside."""
         silence = np.zeros((self._open_stream.channels, self.reported_latency_samples), np.float32)
         return self._push(silence, BUFFER_SIZE)
+
+    def parts(self) -> Iterable[object]:
+        """The plug-ins and effects inside; boards look there for one that is used twice."""
+        return ()
 
     def _forget(self) -> None:  # noqa: B027 - optional
         """Let go of the stream; called by `reset`. `_start` follows before any `_push`."""
@@ -192,6 +196,11 @@ class Effect(ABC):
     # The stream.
 
     @property
+    def streaming(self) -> bool:
+        """Whether a stream is open, which the next chunk (`reset=False`) would continue."""
+        return self._stream is not None
+
+    @property
     def _open_stream(self) -> _Stream:
         assert self._stream is not None
         return self._stream
@@ -235,7 +244,12 @@ class Effect(ABC):
         return parts[0] if len(parts) == 1 else np.concatenate(parts, axis=1)
 
     def _begin(self, sample_rate: float, channels: int) -> None:
+        self._stream = None
         self._start(sample_rate, channels)
+        self._stream = _Stream(sample_rate, channels)
+
+    def _resume(self, sample_rate: float, channels: int) -> None:
+        """Leave a stream open after a whole piece."""
         self._stream = _Stream(sample_rate, channels)
 
     def _feed(self, block: Audio, buffer_size: int) -> Audio:
