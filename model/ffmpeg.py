@@ -59,7 +59,10 @@ def decode(path: Path) -> Decoded:
     """
     program = shutil.which("ffmpeg")
     if program is None:
-        raise AudioFileError(f"{path}: only ffmpeg can decode this: {how_to_install()}, or convert it to WAV")
+        raise AudioFileError(
+            f"{path}: expected WAV, AIFF, FLAC, MP3 or Ogg Vorbis, got something else. ffmpeg "
+            f"may decode it: {how_to_install()}"
+        )
     folder = tempfile.gettempdir()
     with tempfile.NamedTemporaryFile(prefix="stembridge-", suffix=".wav", delete=False) as made:
         wav = Path(made.name)

@@ -10,7 +10,7 @@ import numpy as np
 from pedalboard.io import ReadableAudioFile
 
 from .audio import Audio
-from .containers.mp3 import INDEX_STEP, Mp3Layout
+from .containers.mp3 import INDEX_STEP, PREROLL, Mp3Layout
 from .containers.splice import Splice
 from .errors import AudioFileError
 
@@ -134,13 +134,13 @@ class FlacSource(PedalboardSource):
 class Mp3Source:
     """MP3 without the encoder's and decoder's delay, from any sample on.
 
-    A decoder that starts at a frame lacks what earlier frames kept for it (the bit reservoir, the
-    overlap of the transform, the filter bank), so decoding starts `_PREROLL` frames earlier, on a
-    multiple of `INDEX_STEP` frames: then every sample is bit for bit what decoding from the start gives.
+    pedalboard's own seek misses by a frame and more, so each seek opens the decoder anew, on a multiple of
+    `INDEX_STEP` frames and early enough for the bit reservoir, the transform's overlap and the filter bank
+    to be what they are when decoding from the start: every sample is then the same, bit for bit.
     """
 
-    _PREROLL = 32
-    """MPEG frames: the reservoir is 511 bytes at most, which are 22 of the shortest frames."""
+    _OVERLAP = 2
+    """MPEG frames until overlap and filter bank have forgotten the silence before them."""
     _CHUNK = 1 << 16
 
     def __init__(self, path: Path, layout: Mp3Layout) -> None:
@@ -161,8 +161,7 @@ class Mp3Source:
         self.close()
         layout = self._layout
         sample = frame + layout.skip
-        first = max(0, sample // layout.frame_length - self._PREROLL) // INDEX_STEP * INDEX_STEP
-        first = min(first, (len(layout.index) - 1) * INDEX_STEP)
+        first = max(0, sample // layout.frame_length - self._OVERLAP - PREROLL) // INDEX_STEP * INDEX_STEP
         self._decoder = PedalboardSource(self._path, Splice(self._path, layout.mended(first)))
         ahead = sample - first * layout.frame_length
         while ahead > 0 and (n := self._decoder.read(min(ahead, self._CHUNK)).shape[1]):

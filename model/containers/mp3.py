@@ -19,6 +19,8 @@ DECODER_DELAY = 529
 """Frames a decoder adds itself (528 + 1): LAME's tag does not count them."""
 INDEX_STEP = 16
 """Frames between remembered positions; the decoder's filter bank is in the same phase there."""
+PREROLL = 32
+"""Muted frames where decoding starts amid a file: their data hold the longest reservoir."""
 _BIT_RATES = {
     3: (32, 40, 48, 56, 64, 80, 96, 112, 128, 160, 192, 224, 256, 320),
     2: (8, 16, 24, 32, 40, 48, 56, 64, 80, 96, 112, 128, 144, 160),
@@ -39,6 +41,7 @@ class Mp3Layout:
     """Samples at the start that only encoder and decoder put there."""
     frames: int
     """Samples per channel that are the song."""
+    path: Path
     header: bytes
     """Of the first frame."""
     mpeg_frames: int
@@ -49,12 +52,47 @@ class Mp3Layout:
     warnings: tuple[str, ...]
 
     def mended(self, first: int = 0) -> list[Piece]:
-        """MPEG frames from number `first` (a multiple of `INDEX_STEP`) on, behind a true Xing header."""
-        if self.mpeg_frames == 0:
-            return []
-        start = self.index[first // INDEX_STEP]
-        ranges = [(max(start, low), high) for low, high in self.ranges if high > start]
-        return [self._xing(self.mpeg_frames - first), *ranges]
+        """MPEG frames from number `first` (a multiple of `INDEX_STEP`) on, behind a true Xing header.
+
+        Where that is not the start, the first `PREROLL` frames are muted: see `_head`.
+        """
+        pieces: list[Piece] = [self._xing(self.mpeg_frames - first)]
+        position = self.index[first // INDEX_STEP]
+        mute = PREROLL if first else 0
+        for low, high in self.ranges:
+            if high > position:
+                head, position, mute = self._head(max(low, position), high, mute)
+                pieces += [head, (position, high)]
+        return pieces
+
+    def _head(self, position: int, stop: int, mute: int) -> tuple[bytes, int, int]:
+        """The first frames of a range as a decoder needs them; where the next begins; what `mute` is left.
+
+        A frame may keep up to 511 bytes of its data in the frames before it (the bit reservoir). A decoder
+        drops frames whose reservoir it has not seen, and then everything comes too early: such frames,
+        and the first `mute`, are muted. With nothing but `main_data_begin` in its side information a
+        frame decodes to silence, while its own data fill the reservoir; pointing back as far as there are
+        data keeps them there.
+        """
+        lengths, side = _lengths(self.header), _side_info(self.header)
+        # main_data_begin: the first 9 bits of the side information, the first 8 below 32 kHz
+        limit, shift = (511, 7) if self.header[1] & 0x08 else (255, 8)
+        head, reservoir = bytearray(), 0
+        with self.path.open("rb") as file:
+            file.seek(position)
+            while (mute > 0 or reservoir < limit) and position < stop:
+                header = file.read(4)
+                length = lengths[_key(header)]
+                frame = bytearray(header + file.read(length - 4))
+                at = 4 if frame[1] & 1 else 6
+                if mute > 0 or int.from_bytes(frame[at : at + 2], "big") >> shift > reservoir:
+                    begin = min(reservoir, limit) << shift
+                    frame[at : at + side] = begin.to_bytes(2, "big").ljust(side, b"\0")
+                reservoir += length - at - side
+                head += frame
+                position += length
+                mute = max(0, mute - 1)
+        return bytes(head), position, mute
 
     def _xing(self, count: int) -> bytes:
         """A silent frame that only says how many frames follow."""
@@ -86,7 +124,11 @@ def read_layout(path: Path) -> Mp3Layout:
         if tag is not None:
             first += walk.lengths[_key(frame)]
         walk.run(first)
-    return _layout(frame[:4], tag, walk, first)
+    if walk.count == 0:
+        raise AudioFileError(
+            f"{path}: cut short before its first whole MP3 frame. Download or export it again"
+        )
+    return _layout(path, frame[:4], tag, walk)
 
 
 def find_frame(file: BinaryIO, start: int, size: int, limit: int = 1 << 18) -> int | None:
@@ -105,7 +147,7 @@ def find_frame(file: BinaryIO, start: int, size: int, limit: int = 1 << 18) -> i
     return None
 
 
-def _layout(header: bytes, tag: _Tag | None, walk: _Walk, first: int) -> Mp3Layout:
+def _layout(path: Path, header: bytes, tag: _Tag | None, walk: _Walk) -> Mp3Layout:
     mpeg2 = not header[1] & 0x08
     frame_length = 576 if mpeg2 else 1152
     warnings = list(walk.warnings)
@@ -121,11 +163,21 @@ def _layout(header: bytes, tag: _Tag | None, walk: _Walk, first: int) -> Mp3Layo
         warnings.append(f"the header counts {said} MPEG frames, {walk.count} are there and were read")
         padding = 0
     ending = max(0, padding - DECODER_DELAY) if skip else 0
+    channels = 1 if header[3] >> 6 == 3 else 2
     rate = _RATES[header[1] >> 3 & 3][header[2] >> 2 & 3]
     return Mp3Layout(
-        rate, 1 if header[3] >> 6 == 3 else 2, frame_length, skip, max(0, total - skip - ending), header,
-        walk.count, tuple(walk.index), tuple(walk.ranges), tuple(warnings),
-    )  # fmt: skip
+        sample_rate=rate,
+        channels=channels,
+        frame_length=frame_length,
+        skip=skip,
+        frames=max(0, total - skip - ending),
+        path=path,
+        header=header,
+        mpeg_frames=walk.count,
+        index=tuple(walk.index),
+        ranges=tuple(walk.ranges),
+        warnings=tuple(warnings),
+    )
 
 
 @dataclass(frozen=True)
@@ -212,7 +264,7 @@ _KEY_MASK = 0xFFFEFEC0
 """Sync, version, layer; bit rate, sample rate, padding; channel mode."""
 
 
-def _key(header: bytes) -> int:
+def _key(header: bytes | bytearray) -> int:
     return int.from_bytes(header[:4], "big") & _KEY_MASK
 
 
