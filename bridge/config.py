@@ -312,6 +312,12 @@ def _residuals() -> tuple[str, ...]:
     return RESIDUAL_POLICIES
 
 
+def _devices() -> tuple[str, ...]:
+    from stembridge.model.registry import DEVICES
+
+    return DEVICES
+
+
 _TABLES: Mapping[str, Mapping[str, _Read]] = {
     "render": {
         "model": _text,
@@ -322,7 +328,7 @@ _TABLES: Mapping[str, Mapping[str, _Read]] = {
         "overs": _choice(_overs),
         "sample_rate": _rate,
         "residual": _choice(_residuals),
-        "device": _choice(lambda: ("auto", "cpu", "cuda", "mps")),
+        "device": _choice(_devices),
         "jobs": _count,
         "overwrite": _switch,
     },
