@@ -33,8 +33,8 @@ def raised(x: Real, power: float) -> Real:
     return np.asarray(np.power(x, np.float32(power)))
 
 
-def share(of: Real, against: Real, power: float = 2.0, margin: float = 1.0) -> Real:
-    """The soft mask `of**p / (of**p + (margin * against)**p)`; 0 where both are 0.
+def share(of: Real, against: Real, power: float = 2.0, margin: float = 1.0, neither: float = 0.0) -> Real:
+    """The soft mask `of**p / (of**p + (margin * against)**p)`; `neither` where both are 0.
 
     With power 2 and margin 1 it is a Wiener filter; a margin above 1 keeps only what clearly
     outweighs the rest (Driedger, Mueller and Disch 2014). Shapes: all alike.
@@ -47,4 +47,7 @@ def share(of: Real, against: Real, power: float = 2.0, margin: float = 1.0) -> R
     a = raised(np.asarray(of / scale, np.float32), power)
     b = np.float32(margin**power) * raised(np.asarray(against / scale, np.float32), power)
     b += a
-    return np.asarray(a / np.maximum(b, TINY))
+    mask = np.asarray(a / np.maximum(b, TINY))
+    if neither:
+        mask[b == 0] = neither
+    return mask

@@ -97,6 +97,47 @@ def running_median(rows: Real, width: int) -> Real:
     return result.reshape(tiles * tile, *rows.shape[1:])[:times]
 
 
+class RunningMedian:
+    """`running_median` of a stream of rows, which is mirrored at its start and end (scipy's `reflect`).
+
+    Rows come out in whole tiles but for the last ones, so that no work is done twice: of n rows in, at
+    least n - `latency` are out.
+    """
+
+    def __init__(self, width: int) -> None:
+        self.width = width
+        self._tile = _network(width)[0] if width > 1 else 1
+        self.latency = width // 2 + self._tile - 1
+        self.reset()
+
+    def reset(self) -> None:
+        """Forget everything; the next row pushed is the first."""
+        self._rows: Real | None = None
+        self._mirrored = False
+
+    def push(self, rows: Real, last: bool = False) -> Real:
+        """Take more rows `(times, width)`; return the medians that are known, all when `last`."""
+        half = self.width // 2
+        if self._rows is not None:
+            rows = np.concatenate([self._rows, rows])
+        if last and not self._mirrored:
+            rows = np.pad(rows, [(half, half), (0, 0)], mode="symmetric") if len(rows) else rows
+        elif last:
+            rows = np.concatenate([rows, rows[len(rows) - half :][::-1]])
+        elif not self._mirrored and len(rows) >= half:
+            rows = np.concatenate([rows[:half][::-1], rows])
+            self._mirrored = True
+        ready = max(0, len(rows) - 2 * half) if last or self._mirrored else 0
+        if not last:
+            ready -= ready % self._tile
+        medians = running_median(rows[: ready + 2 * half] if ready else rows[:0], self.width)
+        if last:
+            self.reset()
+        else:
+            self._rows = rows[ready:].copy()
+        return medians
+
+
 @cache
 def _network(width: int) -> tuple[int, tuple[_Step, ...], tuple[int, ...]]:
     """Outputs per tile, the comparisons in order, and the register of each output."""
