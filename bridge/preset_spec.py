@@ -1,0 +1,100 @@
+"""What a preset can say, as frozen dataclasses."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from stembridge.model.chain import ChainSpec
+from stembridge.model.errors import StembridgeError
+from stembridge.model.parameters import suggest
+
+SCHEMA = 1
+"""The newest form of preset files that this version reads and writes."""
+
+MIX = "mix"
+"""The name under which the mix has its chain."""
+
+
+class PresetError(StembridgeError, ValueError):
+    """A preset that is not there, or does not say what a preset can say."""
+
+
+@dataclass(frozen=True)
+class RenderSettings:
+    """The flags of `render` that a preset can set, under the same names; None: not set."""
+
+    model: str | None = None
+    stems: tuple[str, ...] | None = None
+    two_stems: str | None = None
+    mute: tuple[str, ...] = ()
+    solo: tuple[str, ...] = ()
+    submix: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    sensitivity: Mapping[str, float] = field(default_factory=dict)
+    tail: float | str | None = None
+    """Seconds, or `until-silent`."""
+    mix: bool | None = None
+    post_fader: bool | None = None
+    residual: str | None = None
+    format: str | None = None
+    bit_depth: str | None = None
+    overs: str | None = None
+    sample_rate: int | str | None = None
+    """Hz, or `keep`."""
+
+
+@dataclass(frozen=True)
+class MasterSettings:
+    """What `master` aims at; None: not set."""
+
+    lufs: float | None = None
+    true_peak: float | None = None
+
+
+@dataclass(frozen=True)
+class Preset:
+    """One preset, read and checked."""
+
+    name: str
+    description: str = ""
+    render: RenderSettings = field(default_factory=RenderSettings)
+    gains_db: Mapping[str, float] = field(default_factory=dict)
+    pan: Mapping[str, float] = field(default_factory=dict)
+    chains: Mapping[str, ChainSpec] = field(default_factory=dict)
+    """Per stem; the chain of the mix is under `mix`."""
+    master: MasterSettings = field(default_factory=MasterSettings)
+    path: Path | None = None
+
+    @property
+    def stem_chains(self) -> dict[str, ChainSpec]:
+        """The chains of stems, without the mix's."""
+        return {stem: chain for stem, chain in self.chains.items() if stem != MIX}
+
+    @property
+    def mix_chain(self) -> ChainSpec | None:
+        """The chain the mix goes through, if any."""
+        return self.chains.get(MIX)
+
+    @property
+    def named_stems(self) -> tuple[str, ...]:
+        """Every stem the preset says something about, in order of appearance."""
+        render = self.render
+        submixed = (name for members in render.submix.values() for name in members)
+        names = [*(render.stems or ()), *render.mute, *render.solo, *submixed, *render.sensitivity]
+        names += [
+            *([render.two_stems] if render.two_stems else []),
+            *self.gains_db,
+            *self.pan,
+            *self.stem_chains,
+        ]
+        return tuple(dict.fromkeys(names))
+
+    def check_stems(self, known: Collection[str]) -> None:
+        """Raise PresetError when the preset speaks of a stem that is not `known`, naming the nearest."""
+        for name in self.named_stems:
+            if name not in known:
+                raise PresetError(
+                    f"preset {self.name} speaks of a stem {name!r}; there are {', '.join(known)}"
+                    f"{suggest(name, known)}"
+                )

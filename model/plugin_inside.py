@@ -1,0 +1,54 @@
+"""What a plug-in says about itself once it is loaded. Runs its code: call it in a child process."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import pedalboard
+from pedalboard import load_plugin  # type: ignore[attr-defined]
+
+from .chain import PluginSpec, load_external, takes_channels
+from .parameters import external_parameters
+
+_Notice = Callable[[str], None]
+
+
+def describe(spec: PluginSpec, notice: _Notice) -> dict[str, Any]:
+    """Load one plug-in with its state and values; say what it is and every parameter it has."""
+    notice(spec.title)
+    plugin: Any = load_external(spec)
+    parameters = [asdict(parameter) for parameter in external_parameters(plugin).values()]
+    return {**_summary(plugin), "parameters": parameters}
+
+
+def scan(path: Path, notice: _Notice) -> list[dict[str, Any]]:
+    """Look into a plug-in file: a summary of each plug-in in it."""
+    notice(path.name)
+    names = _kind(path).get_plugin_names_for_file(str(path))
+    found = []
+    for name in names:
+        notice(f"{path.name} ({name})" if len(names) > 1 else path.name)
+        plugin: Any = load_plugin(str(path), plugin_name=name)
+        found.append({**_summary(plugin), "parameters": len(plugin.parameters)})
+    return found
+
+
+def _kind(path: Path) -> Any:
+    if path.suffix == ".component":
+        return pedalboard.AudioUnitPlugin  # macOS only
+    return pedalboard.VST3Plugin
+
+
+def _summary(plugin: Any) -> dict[str, Any]:
+    return {
+        "name": plugin.name,
+        "manufacturer": plugin.manufacturer_name,
+        "version": plugin.version,
+        "category": plugin.category,
+        "instrument": plugin.is_instrument,
+        "channels": [] if plugin.is_instrument else [n for n in (1, 2) if takes_channels(plugin, n)],
+        "latency_samples": plugin.reported_latency_samples,
+    }
