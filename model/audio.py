@@ -21,6 +21,12 @@ Audio = NDArray[np.float32]
 StemArray = NDArray[np.float32]
 """`(stems, channels, frames)` float32."""
 
+
+def as_rows(stems: StemArray) -> Audio:
+    """Stems as one array of `(stems * channels, frames)`, without a copy where that is possible."""
+    return stems.reshape(stems.shape[0] * stems.shape[1], stems.shape[2])
+
+
 BitDepth = Literal["16", "24", "32f"]
 Container = Literal["wav", "flac", "mp3", "ogg", "aiff"]
 

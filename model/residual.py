@@ -8,7 +8,7 @@ from typing import Literal, get_args
 import numpy as np
 from numpy.typing import NDArray
 
-from .audio import Audio, StemArray
+from .audio import Audio, StemArray, as_rows
 from .errors import ArgumentValueError
 from .fifo import Fifo
 from .stft import Istft, Stft, stft_latency, window_at
@@ -107,7 +107,7 @@ class Spread:
     def push(self, mix: Audio, stems: StemArray) -> tuple[Audio, StemArray]:
         """Take more of mix and stems, equally long; return what is finished of both."""
         rest = rest_of(mix, stems).astype(np.float32)
-        rows = stems.reshape(-1, mix.shape[1])
+        rows = as_rows(stems)
         self._frames += mix.shape[1]
         self._waiting.push(np.concatenate([mix, rows]))
         return self._shared(self._istft.push(self._shares(self._stft.push(np.concatenate([rest, rows])))))
@@ -128,7 +128,7 @@ class Spread:
         for stem in energy[1:]:
             total += stem
         shares: NDArray[np.complex64] = split[0] * (energy / total)
-        return shares.reshape(-1, *spectra.shape[1:])
+        return shares.reshape(self._stems * self._channels, *spectra.shape[1:])
 
     def _shared(self, shares: Audio) -> tuple[Audio, StemArray]:
         waiting = self._waiting.pop(shares.shape[1])

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 import numpy as np
 from numpy.typing import NDArray
 
-from .audio import Audio, StemArray
+from .audio import Audio, StemArray, as_rows
 from .errors import ArgumentValueError
 from .fifo import Fifo
 from .remix import stem_index
@@ -77,8 +77,8 @@ class Sensitivity:
     def push(self, mix: Audio, stems: StemArray) -> tuple[Audio, StemArray]:
         """Take more of mix and stems, equally long; return what is finished of both."""
         self._frames += mix.shape[1]
-        self._waiting.push(np.concatenate([mix, stems.reshape(-1, mix.shape[1])]))
-        changed = stems[self._rows].reshape(-1, mix.shape[1])
+        self._waiting.push(np.concatenate([mix, as_rows(stems)]))
+        changed = as_rows(stems[self._rows])
         return self._finished(self._istft.push(self._masked(self._stft.push(np.concatenate([mix, changed])))))
 
     def flush(self) -> tuple[Audio, StemArray]:
@@ -97,7 +97,7 @@ class Sensitivity:
         for k, power in enumerate(self._powers):
             squared_mask = np.clip(energy[1 + k] / mix_energy, np.float32(FLOOR**2), np.float32(1.0))
             out[k] = split[1 + k] * squared_mask**power
-        return out.reshape(-1, *spectra.shape[1:])
+        return out.reshape(len(self._rows) * self._channels, *spectra.shape[1:])
 
     def _finished(self, changed: Audio) -> tuple[Audio, StemArray]:
         waiting = self._waiting.pop(changed.shape[1])

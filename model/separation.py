@@ -1,8 +1,7 @@
 """From a separator's raw estimates to stems that add up to the mix, in step with it.
 
->>> from .separators.protocol import Separator
 >>> from .registry import create_separator
->>> stream = StemStream(create_separator("hpss", 44100, 1))
+>>> stream = StemStream(create_separator("repet", 44100, 1, window_s=10.0))
 >>> mix = np.random.default_rng(0).standard_normal((1, 20_000)).astype(np.float32)
 >>> blocks = [stream.push(mix[:, :7000]), stream.push(mix[:, 7000:]), stream.flush()]
 >>> total = np.concatenate([block.stems.sum(axis=0) for block in blocks], axis=1)

@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 import numpy as np
 
-from ..audio import Audio, StemArray
+from ..audio import Audio, StemArray, as_rows
 from ..fifo import Fifo
 from .protocol import Separator
 
@@ -47,14 +47,14 @@ class ChannelPairs:
         """Take one more block; return the frames that are finished in all pairs."""
         first = 0
         for part, width, ready in zip(self._parts, self._widths, self._ready, strict=True):
-            ready.push(_flat(part.push(block[first : first + width])))
+            ready.push(as_rows(part.push(block[first : first + width])))
             first += width
         return self._finished()
 
     def flush(self) -> StemArray:
         """End the stream: return the frames still held back, then be as after `reset`."""
         for part, ready in zip(self._parts, self._ready, strict=True):
-            ready.push(_flat(part.flush()))
+            ready.push(as_rows(part.flush()))
         finished = self._finished()
         self._clear()
         return finished
@@ -63,7 +63,3 @@ class ChannelPairs:
         frames = min(len(ready) for ready in self._ready)
         rows = [ready.pop(frames) for ready in self._ready]
         return np.concatenate([row.reshape(len(self.stems), -1, frames) for row in rows], axis=1)
-
-
-def _flat(stems: StemArray) -> Audio:
-    return stems.reshape(stems.shape[0] * stems.shape[1], stems.shape[2])
