@@ -23,14 +23,14 @@ Samples = NDArray[np.int32] | NDArray[np.float32]
 
 _BLOCK = 16384  # frames; a Vorbis write of a minute at once overflows libsndfile's stack
 _VORBIS_QUALITY = 9
-_VORBIS_ORDER = {
+VORBIS_ORDER = {
     3: (0, 2, 1),
     5: (0, 2, 1, 3, 4),
     6: (0, 2, 1, 4, 5, 3),
     7: (0, 2, 1, 5, 6, 4, 3),
     8: (0, 2, 1, 6, 7, 4, 5, 3),
 }
-"""Vorbis I, section 4.3.9: its channels, as indices of WAV's and FLAC's."""
+"""Vorbis I, section 4.3.9: its channels, as indices of WAV's and FLAC's. libsndfile does not reorder."""
 
 
 class Encoder(Protocol):
@@ -88,7 +88,7 @@ class OggEncoder:
     def __init__(self, sink: Sink, sample_rate: int, channels: int, tags: Tags) -> None:
         self._sink = sink
         self._tags = tags
-        self._order = list(_VORBIS_ORDER.get(channels, range(channels)))
+        self._order = list(VORBIS_ORDER.get(channels, range(channels)))
         self._queue = Fifo(channels)
         pages = OggPages(cast(BinaryIO, sink))
         with guarded(sink):

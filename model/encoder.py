@@ -71,7 +71,10 @@ class AudioWriter:
         self.written = 0
         """Frames taken so far."""
         self.peak = 0.0
-        """The largest absolute sample asked for so far, before saturation; above 1.0 it was over."""
+        """The largest absolute sample asked for so far, before saturation.
+
+        Above 1.0 it was over: integers and MP3 clip there, and Ogg Vorbis keeps it for players that clip.
+        """
         self._dither = dither
         check_format(fmt, sample_rate, channels, frames)
         self._encoder: Encoder | None

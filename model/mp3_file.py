@@ -27,6 +27,7 @@ class Mp3Encoder:
 
     LAME's header tells decoders how much to leave out at both ends. Decoders refuse a stream of less than
     two of its frames, so a very short file gets silence behind it, which the header leaves out too.
+    (ffmpeg 5.1 reads 529 frames too many where fewer than 47 are left below 32 kHz; mpg123 is exact.)
     """
 
     def __init__(self, sink: Sink, sample_rate: int, channels: int, frames: int, tags: Tags) -> None:

@@ -19,7 +19,6 @@ from .errors import ArgumentValueError
 _GAMMA = 0x9E3779B97F4A7C15
 _MIX_1 = np.uint64(0xBF58476D1CE4E5B9)
 _MIX_2 = np.uint64(0x94D049BB133111EB)
-_MASK = (1 << 64) - 1
 
 _BLOCK = 8192  # frames per channel worked on at a time: all temporaries stay in the cache
 
@@ -43,20 +42,31 @@ class Dither:
     def noise(self, channel: int, frame: int, frames: int) -> NDArray[np.float32]:
         """The noise of one channel for `frames` frames from `frame` on, in steps, within (-1, 1)."""
         key = hashlib.blake2b(f"{self.seed}\0{self.stem}\0{channel}".encode(), digest_size=8).digest()
-        first = int.from_bytes(key, "little") + (self.start_frame + frame + 1) * _GAMMA
-        state = np.arange(frames, dtype=np.uint64)
-        state *= np.uint64(_GAMMA)
-        state += np.uint64(first & _MASK)
-        state ^= state >> np.uint64(30)
-        state *= _MIX_1
-        state ^= state >> np.uint64(27)
-        state *= _MIX_2
-        state ^= state >> np.uint64(31)
+        state = int.from_bytes(key, "little") + (self.start_frame + frame) * _GAMMA
         # Two uniform numbers of 32 bits each; their difference is triangular, with mean exactly 0.
-        halves = state.view(np.uint32).astype(np.float32)
+        halves = splitmix64(state, frames).view(np.uint32).astype(np.float32)
         noise = halves[0::2] - halves[1::2]
         noise *= np.float32(2.0**-32)
         return noise
+
+
+def splitmix64(state: int, count: int) -> NDArray[np.uint64]:
+    """The `count` numbers that the generator splitmix64 gives from a state on.
+
+    The state moves by a constant per number, so any stretch of the sequence can be had on its own.
+
+    >>> splitmix64(1234567, 2).tolist()
+    [6457827717110365317, 3203168211198807973]
+    """
+    numbers = np.arange(1, count + 1, dtype=np.uint64)
+    numbers *= np.uint64(_GAMMA)
+    numbers += np.uint64(state % 2**64)
+    numbers ^= numbers >> np.uint64(30)
+    numbers *= _MIX_1
+    numbers ^= numbers >> np.uint64(27)
+    numbers *= _MIX_2
+    numbers ^= numbers >> np.uint64(31)
+    return numbers
 
 
 def quantise(audio: Audio, bits: int, dither: Dither | None = None, frame: int = 0) -> NDArray[np.int32]:
