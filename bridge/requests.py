@@ -5,16 +5,17 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 from stembridge.model.audio import BitDepth, Container, OutputFormat
-from stembridge.model.chain import ChainSpec
+from stembridge.model.chain_spec import ChainSpec
 from stembridge.model.errors import ArgumentValueError
 from stembridge.model.mixer import MixerState
+from stembridge.model.registry import Device
 from stembridge.model.render import RenderSpec, Version
 from stembridge.model.units import parse_time
 
-from .config import RenderDefaults
+from .config import Config
 from .inputs import Song
 from .presets import MIX, Preset, load_preset
 
@@ -55,12 +56,13 @@ class RenderRequest:
     overwrite: bool = False
     seed: int = 0
 
-    def spec(self, song: Song, defaults: RenderDefaults) -> RenderSpec:
+    def spec(self, song: Song, config: Config) -> RenderSpec:
         """What rendering one song with these flags means.
 
         Raises ArgumentValueError for values that do not go together, PresetError for a bad preset.
         """
         presets = [load_preset(name) for name in self.preset]
+        defaults = config.render
 
         def choose(key: str) -> Any:
             flag = getattr(self, key)
@@ -92,10 +94,11 @@ class RenderRequest:
             tail=_tail(choose("tail")),
             post_fader=bool(choose("post_fader")),
             dry=self.dry,
-            device=self.device or defaults.device,
+            device=cast(Device, self.device or defaults.device),
             options=self.options,
             overwrite=self.overwrite or defaults.overwrite,
             seed=self.seed,
+            plugin_folders=config.plugins.folders,
         )
 
     def _versions(self, presets: list[Preset]) -> tuple[Version, ...]:
@@ -136,7 +139,9 @@ def _stem_chain(stem: str, name: str) -> ChainSpec:
     chain = preset.chains.get(stem) or preset.chains.get(MIX)
     if chain is None:
         there = ", ".join(preset.chains) or "none"
-        raise ArgumentValueError(f"preset {name} has no chain for {stem} and none for the mix (its chains: {there})")
+        raise ArgumentValueError(
+            f"preset {name} has no chain for {stem} and none for the mix (its chains: {there})"
+        )
     return chain
 
 

@@ -30,7 +30,9 @@ def imported(path: Path) -> Iterator[tuple[int, str]]:
 def modules(package: object) -> list[str]:
     """The names of all modules of a package."""
     name, path = package.__name__, package.__path__  # type: ignore[attr-defined]
-    return [module.name for module in pkgutil.walk_packages(path, name + ".") if "__main__" not in module.name]
+    return [
+        module.name for module in pkgutil.walk_packages(path, name + ".") if "__main__" not in module.name
+    ]
 
 
 MODULES = modules(stembridge.model) + modules(stembridge.bridge)

@@ -48,7 +48,13 @@ def configure(parser: argparse.ArgumentParser) -> None:
     arg("--mute", action="append", default=[], metavar="STEM")
     arg("--solo", action="append", default=[], metavar="STEM")
     arg("--submix", action="append", type=_pair(_plus), default=[], metavar="NAME=A+B")
-    arg("--preset", action="append", default=[], metavar="NAME|FILE", help="may repeat: one separation serves all")
+    arg(
+        "--preset",
+        action="append",
+        default=[],
+        metavar="NAME|FILE",
+        help="may repeat: one separation serves all",
+    )
     arg("--chain", action="append", type=_pair(str), default=[], metavar="STEM=PRESET",
         help="treat a stem (or `mix`) with a preset's chain")  # fmt: skip
     arg("--post-fader", action="store_true", default=None, help="stems as they sound in the mix")
@@ -104,7 +110,7 @@ def run(arguments: argparse.Namespace) -> int:
     usage: list[StembridgeError] = []
     for song in songs:
         try:
-            plans.append(plan_render(request.spec(song, config.render)))
+            plans.append(plan_render(request.spec(song, config)))
         except (PresetError, ModelMissingError) as error:
             raise UsageError(str(error)) from error
         except StembridgeError as error:
@@ -187,7 +193,9 @@ class _Report:
         if self._json:
             self._lines.append(_json(_facts(result)))
         elif result.skipped:
-            self._lines.append(f"{plan.info.path}: already rendered in {folder} (same song, model and settings)")
+            self._lines.append(
+                f"{plan.info.path}: already rendered in {folder} (same song, model and settings)"
+            )
         else:
             self._lines.append(f"{plan.info.path} -> {folder}")
             for entry in result.files:
@@ -198,16 +206,20 @@ class _Report:
         for warning in result.warnings:
             self._printer.note(f"stembridge: {plan.info.path.name}: {warning}")
         if plan.spec.model == "default" and plan.spec.stems_from is None and not self._hinted:
-            from stembridge.model.registry import better_than
-
             self._hinted = True
-            if hint := better_than(plan.model):
-                self._printer.note(f"stembridge: {hint}")
+            self._printer.note(
+                f"stembridge: {plan.model} is training-free, and no trained separator is installed; "
+                "stems from any other tool can be ridden with --stems-from DIR"
+            )
 
     def failed(self, path: Path, error: Any) -> None:
         self.failures += 1
         if self._json:
-            facts = {"source": str(path), "status": "failed", "error": {"code": error.code, "text": str(error)}}
+            facts = {
+                "source": str(path),
+                "status": "failed",
+                "error": {"code": error.code, "text": str(error)},
+            }
             self._lines.append(_json(facts))
         where = "" if path.name in str(error) else f"{path}: "
         self._printer.note(f"stembridge: error: {where}{error}")
@@ -296,14 +308,14 @@ def _request(arguments: argparse.Namespace, default_model: str) -> Any:
 
 def _options(arguments: argparse.Namespace, model: str) -> dict[str, Any]:
     """The separator's settings that were given and that it has; the others are named and left out."""
-    from stembridge.model.registry import resolve, separator_entry
+    from stembridge.model.registry import separator_entry
 
     given = {key: getattr(arguments, key) for key in ("overlap", "segment", "shifts")}
     given = {key: value for key, value in given.items() if value is not None}
     if not given or arguments.stems_from is not None:
         return {}
-    name = resolve(model)
-    known = separator_entry(name).options
+    entry = separator_entry(model)
+    name, known = entry.name, entry.options()
     for key in sorted(given.keys() - set(known)):
         print(f"stembridge: {name} has no {key}; --{key} changes nothing", file=sys.stderr)
     return {key: value for key, value in given.items() if key in known}

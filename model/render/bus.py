@@ -2,19 +2,22 @@
 
 from __future__ import annotations
 
-from contextlib import ExitStack
+from contextlib import ExitStack, closing
+from functools import lru_cache
 
 import numpy as np
+from numpy.typing import NDArray
 
 from ..audio import Audio
-from ..effect import Effect
-from ..isolate import open_chain
+from ..chain import validate
+from ..chain_spec import ChainSpec
+from ..isolate import IsolatedChain, open_chain
 from ..mixer import Mixer
 from ..quantise import Dither
 from ..remix import Faders
 from ..separation import Separated
 from ..tags import stem_tags
-from .effect_stream import EffectStream
+from .effect_stream import BLOCK_FRAMES, EffectStream
 from .output_file import SILENCE, Extent, OutputFile
 from .plan import Output, Plan
 from .spec import UNTIL_SILENT, Version
@@ -35,6 +38,8 @@ class Bus:
             for number, version in enumerate(plan.spec.versions)
         ]
         self.latency = max(lane.latency for lane in self._lanes)
+        """Frames that chains hold back at most; 0 without any."""
+        self.warnings = tuple(dict.fromkeys(text for lane in self._lanes for text in lane.warnings))
         self._silence = np.zeros((channels, rate), np.float32)
         self._stems_silence = np.zeros((len(plan.stems), channels, rate), np.float32)
 
@@ -117,20 +122,22 @@ class _Lane:
             plan.stems, channels, rate, residual_policy=plan.spec.residual, state=version.mixer
         )
 
-        def stream(chain: Effect) -> EffectStream:
-            return EffectStream(stack.enter_context(_closing(chain)), rate, channels)
-
-        mixes = any(output.kind != "stem" for output in outputs) or not plan.spec.dry
-        chains = {
-            stem: stream(open_chain(chain, rate, channels))
-            for stem, chain in version.chains.items()
-            if mixes
-        }
-        self._stem_chains = StemChains(plan.stems, chains, channels)
-        self._mix_chain = (
-            stream(open_chain(version.mix_chain, rate, channels)) if version.mix_chain is not None else None
-        )
         self._has_mix = any(output.kind == "mix" for output in outputs)
+        self.warnings: list[str] = []
+
+        def stream(spec: ChainSpec) -> EffectStream:
+            spec = spec.located(plan.spec.plugin_folders)
+            self.warnings += _warnings(_Hashed(spec), rate, channels)
+            chain = open_chain(spec, rate, channels, block_frames=BLOCK_FRAMES)
+            if isinstance(chain, IsolatedChain):
+                stack.enter_context(closing(chain))
+            return EffectStream(chain, rate, channels)
+
+        treats = self._has_mix or not plan.spec.dry
+        chains = {stem: stream(chain) for stem, chain in version.chains.items() if treats}
+        self._stem_chains = StemChains(plan.stems, chains, channels)
+        mix_chain = version.mix_chain if self._has_mix else None
+        self._mix_chain = None if mix_chain is None else stream(mix_chain)
 
     @property
     def latency(self) -> int:
@@ -186,7 +193,7 @@ class _Lane:
         if output.kind == "complement" and not spec.post_fader:
             # The mix less one stem, so that the two null against it whatever the residual policy is.
             (left_out,) = (name for name in stems if name not in output.members)
-            total = block.mix.astype(np.float64) - block.stems[stems.index(left_out)]
+            total: NDArray[np.float64] = block.mix.astype(np.float64) - block.stems[stems.index(left_out)]
             for name in output.members:
                 index = stems.index(name)
                 if not spec.dry and (treated := block.treated[index]) is not None:
@@ -196,6 +203,27 @@ class _Lane:
         for name in output.members:
             total += member(name)
         return total.astype(np.float32)
+
+
+class _Hashed:
+    """A chain as a dictionary key: chains are equal when their facts are."""
+
+    def __init__(self, spec: ChainSpec) -> None:
+        self.spec = spec
+        self._facts = repr(spec.facts())
+
+    def __hash__(self) -> int:
+        return hash(self._facts)
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, _Hashed) and self._facts == other._facts
+
+
+@lru_cache(maxsize=64)
+def _warnings(chain: _Hashed, sample_rate: int, channels: int) -> tuple[str, ...]:
+    """Try a chain out before the work, once per batch; what it says is the user's to know."""
+    report = validate(chain.spec, sample_rate, channels)
+    return tuple(f"{chain.spec.origin}: {text}" for text in report.warnings)
 
 
 def _peak(audio: Audio) -> float:

@@ -55,7 +55,7 @@ class EffectStream:
         return self._joined(done)
 
     def _process(self, block: Audio) -> Audio:
-        out = self._effect.process(block, self._sample_rate, BLOCK_FRAMES, reset=False)
+        out = self._effect.process_planar(block, self._sample_rate, BLOCK_FRAMES, reset=False)
         self._owed += block.shape[1] - out.shape[1]
         return out
 

@@ -55,7 +55,7 @@ class Manifest:
     parameters: Mapping[str, Any]
     files: tuple[FileEntry, ...]
     null_db: float | None = None
-    """Null depth of the stems as read back; None when they are not meant to null (chains, lossy, a subset)."""
+    """Null depth of the stems as read back; None when they need not null (chains, lossy, a subset)."""
     warnings: tuple[str, ...] = ()
     schema: int = field(default=SCHEMA)
 
@@ -80,7 +80,9 @@ def read_manifest(path: Path) -> Manifest | None:
     except FileNotFoundError:
         return None
     except (OSError, UnicodeDecodeError) as error:
-        raise OutputError(f"{path} cannot be read as a manifest: {error}; move it away to render here") from error
+        raise OutputError(
+            f"{path} cannot be read as a manifest: {error}; move it away to render here"
+        ) from error
     try:
         data = json.loads(text)
         schema = data["schema"]
@@ -94,7 +96,9 @@ def read_manifest(path: Path) -> Manifest | None:
             data["source"], data["model"], data["parameters"], files, data["null_db"], tuple(data["warnings"])
         )
     except (KeyError, TypeError, ValueError) as error:
-        raise OutputError(f"{path} is not a manifest of ours ({error!r}); move it away to render here") from error
+        raise OutputError(
+            f"{path} is not a manifest of ours ({error!r}); move it away to render here"
+        ) from error
 
 
 def fingerprint(facts: Mapping[str, Any]) -> str:

@@ -1,6 +1,7 @@
 """Where outputs go: the file name template and what fills it in.
 
->>> expand("{model}/{track}/{track} - {stem}.{ext}", dict(model="classic", track="Song", stem="bass", ext="wav"))
+>>> values = {"model": "classic", "track": "Song", "stem": "bass", "ext": "wav"}
+>>> expand(DEFAULT_TEMPLATE, values)
 PurePosixPath('classic/Song/Song - bass.wav')
 """
 
@@ -29,7 +30,7 @@ ALIASES: Mapping[str, str] = {
 VARIABLES = ("track", "stem", "ext", "trackext", "foldername", "model", "index", "bpm", "sample_rate")
 """Everything a template may name; `index` is the stem's place in its model, from 1."""
 
-_UNSAFE = re.compile(r'[\x00-\x1f/\\]')
+_UNSAFE = re.compile(r"[\x00-\x1f/\\]")
 
 
 def check_template(template: str) -> None:
@@ -41,27 +42,32 @@ def check_template(template: str) -> None:
     names = [name for _, name, _, _ in parts if name is not None]
     for name in names:
         if ALIASES.get(name, name) not in VARIABLES:
-            known = ", ".join("{%s}" % known for known in VARIABLES)
+            known = ", ".join(f"{{{variable}}}" for variable in VARIABLES)
             raise ArgumentValueError(f"the file name template has no variable {{{name}}}; it knows {known}")
     if not {ALIASES.get(name, name) for name in names} >= {"stem", "ext"}:
         raise ArgumentValueError(
-            f"the file name template needs {{stem}} and {{ext}}, or outputs would share a name; got {template!r}"
+            "the file name template needs {stem} and {ext}, or outputs would share a name; "
+            f"got {template!r}"
         )
     path = PurePosixPath(template)
     if path.is_absolute() or ".." in path.parts:
         raise ArgumentValueError(
-            f"the file name template stays under the output folder; use -o for another folder (got {template!r})"
+            f"the file name template stays under the output folder, which -o chooses; got {template!r}"
         )
 
 
-def expand(template: str, values: Mapping[str, str | int], tree: PurePosixPath | None = None) -> PurePosixPath:
+def expand(
+    template: str, values: Mapping[str, str | int], tree: PurePosixPath | None = None
+) -> PurePosixPath:
     """Fill a template in; `tree` (the sub-folder a song was found in) is kept before the track's own part.
 
     Raises ArgumentValueError for a variable that has no value for this song (`{bpm}` without a tag).
     """
     check_template(template)
     filled = {name: _safe(value) for name, value in values.items()}
-    uses_tree = any(ALIASES.get(name or "", name) == "foldername" for _, name, _, _ in string.Formatter().parse(template))
+    uses_tree = any(
+        ALIASES.get(name or "", name) == "foldername" for _, name, _, _ in string.Formatter().parse(template)
+    )
     parts: list[str] = []
     placed = tree is None or uses_tree
     for part in PurePosixPath(template).parts:
@@ -74,9 +80,13 @@ def expand(template: str, values: Mapping[str, str | int], tree: PurePosixPath |
         try:
             parts.append(part.format_map(lookup))
         except KeyError as error:
-            raise ArgumentValueError(f"this song has no value for {{{error.args[0]}}} in {template!r}") from error
+            raise ArgumentValueError(
+                f"this song has no value for {{{error.args[0]}}} in {template!r}"
+            ) from error
         except ValueError as error:
-            raise ArgumentValueError(f"the file name template {template!r} cannot be filled in: {error}") from error
+            raise ArgumentValueError(
+                f"the file name template {template!r} cannot be filled in: {error}"
+            ) from error
     return PurePosixPath(*parts)
 
 

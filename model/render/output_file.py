@@ -76,7 +76,9 @@ class OutputFile:
         self._clip = clip
         frames = extent.frames
         self.frames = None if frames is None else scaled_frames(frames, source_rate, sample_rate)
-        self._resampler = Resampler(source_rate, sample_rate, channels) if sample_rate != source_rate else None
+        self._resampler = (
+            Resampler(source_rate, sample_rate, channels) if sample_rate != source_rate else None
+        )
         self._meter = LoudnessMeter(sample_rate, channels)
         self._queue: queue.Queue[Audio | None] = queue.Queue(_QUEUE_BLOCKS)
         self._error: BaseException | None = None
@@ -288,7 +290,7 @@ def sweep(path: Path) -> None:
     prefix = f".{path.stem}."
     for entry in os.scandir(path.parent):
         name = entry.name
-        if name.startswith(prefix) and (name.endswith(".spool") or name.endswith(f".part{path.suffix}")):
+        if name.startswith(prefix) and name.endswith((".spool", f".part{path.suffix}")):
             Path(entry.path).unlink(missing_ok=True)
 
 

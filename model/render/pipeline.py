@@ -7,7 +7,7 @@ import os
 import shutil
 import tempfile
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Generator, Iterator, Sequence
 from contextlib import ExitStack, closing
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -24,7 +24,7 @@ from .plan import Plan, plan_render
 from .record import already_rendered, file_entry, fingerprints, write_manifest
 from .source import Span, StemSource, open_separator
 from .spec import RenderSpec
-from .verification import verify
+from .verification import Verification
 
 
 @dataclass(frozen=True)
@@ -62,7 +62,7 @@ class Progress:
     result: RenderResult | None = field(default=None, compare=False)
 
 
-def render(spec: RenderSpec, *, cache: StemCache | None = None) -> Iterator[Progress]:
+def render(spec: RenderSpec, *, cache: StemCache | None = None) -> Generator[Progress, None, None]:
     """Render one song, yielding progress; the last item's `result` says what was made.
 
     Closing the iterator cancels it: nothing is left behind. Raises what `plan_render` raises, PluginError
@@ -94,15 +94,13 @@ def _render(plan: Plan, cache: StemCache | None, began: float) -> Iterator[Progr
         return
     _check_room(plan)
     with ExitStack() as stack:
-        separator, recording, cached = open_separator(plan, source_hash, cache)
-        if recording is not None:
-            stack.callback(recording.abort)  # does nothing once closed
+        opened = open_separator(plan, source_hash, cache, stack)
         bus = Bus(plan, stack)
         files = bus.open_files()
         for file in files:
             stack.callback(file.discard)
             file.open()
-        source = StemSource(plan, separator, Span(bus.first, bus.last))
+        source = StemSource(plan, opened.separator, Span(bus.first, bus.last))
         with open_audio(plan.info.path) as reader, closing(source.blocks(reader)) as blocks:
             for block, fraction in blocks:
                 bus.push(block)
@@ -110,25 +108,24 @@ def _render(plan: Plan, cache: StemCache | None, began: float) -> Iterator[Progr
         bus.finish()
         for file in files:
             file.finish()
-        if recording is not None:
-            recording.close()
         for fraction in _encode(plan, files):
             yield Progress("encode", 0.9 + 0.04 * fraction)
-        null_db = None
-        for fraction, null_db in verify(plan, files):
+        checked = Verification(plan, files)
+        for fraction in checked.steps():
             yield Progress("verify", 0.94 + 0.06 * fraction)
+        null_db = checked.null_db
         entries = tuple(
             file_entry(plan, output, file, prints[output.path])
             for output, file in zip(plan.outputs, files, strict=True)
         )
         for file in files:
             file.publish()
-        warnings = (*plan.info.warnings, *bus.warnings)
+        warnings = (*plan.info.warnings, *bus.warnings, *opened.warnings)
         write_manifest(plan, source_hash, entries, null_db, warnings)
         for folder in {file.path.parent for file in files}:
             platform.sync_folder(folder)
     seconds, gain_db = time.monotonic() - began, gain_to_db(files[0].gain)
-    result = RenderResult(plan, entries, False, cached, null_db, gain_db, warnings, seconds)
+    result = RenderResult(plan, entries, False, opened.cached, null_db, gain_db, warnings, seconds)
     yield Progress("done", 1.0, result)
 
 

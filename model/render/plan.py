@@ -9,15 +9,16 @@ from pathlib import Path
 
 import numpy as np
 
-from . import naming
 from ..audio import AudioInfo
 from ..decoder import open_audio
-from ..encoder import check_format
 from ..errors import ArgumentValueError, OutputError
+from ..format_limits import check_format
+from ..registry import separator_entry
+from ..residual import stems_after
+from ..separators.stems_from import find_stems, residual_stem_of
+from . import naming
 from .manifest import Manifest, read_manifest
-from ..registry import resolve, separator_entry
 from .spec import RenderSpec, Version
-from ..separators.stems_from import find_stems
 
 _At = Callable[[str, int], Path]
 
@@ -88,7 +89,8 @@ def plan_render(spec: RenderSpec) -> Plan:
     if not whole:
         seconds = start / info.sample_rate, end / info.sample_rate
         outputs = tuple(
-            Output(naming.with_region(o.path, *seconds), o.kind, o.name, o.version, o.members) for o in outputs
+            Output(naming.with_region(o.path, *seconds), o.kind, o.name, o.version, o.members)
+            for o in outputs
         )
     check_collisions([output.path for output in outputs])
     manifest_path = _manifest_path(spec, outputs)
@@ -112,10 +114,9 @@ def check_collisions(paths: list[Path]) -> None:
 def _stems(spec: RenderSpec) -> tuple[str, tuple[str, ...]]:
     if spec.stems_from is not None:
         model, stems = "stems-from", tuple(find_stems(spec.stems_from))
-    else:
-        model = resolve(spec.model)
-        stems = separator_entry(model).stems
-    return model, (*stems, "residual") if spec.residual == "file" else stems
+        return model, stems_after(spec.residual, stems, residual_stem_of(stems))
+    entry = separator_entry(spec.model)
+    return entry.name, stems_after(spec.residual, entry.stems, entry.residual_stem)
 
 
 def complement(name: str) -> str | None:
@@ -140,7 +141,8 @@ def _check_names(spec: RenderSpec, stems: tuple[str, ...]) -> None:
         check(name, "--sensitivity")
     for version in spec.versions:
         where = f"preset {version.name}" if version.name else "the mix"
-        for name in (*version.mixer.named_stems, *version.chains):
+        mixer = version.mixer
+        for name in (*mixer.gains_db, *sorted(mixer.mutes | mixer.solos), *mixer.pans, *version.chains):
             check(name, where)
         for submix, members in version.submixes.items():
             if submix in stems or submix == version.mix_name:

@@ -37,7 +37,9 @@ def fingerprints(plan: Plan, source_hash: str) -> dict[Path, str]:
         "sample_rate": plan.sample_rate,
         "overs": spec.overs,
         # The common gain depends on every output, and so does the file where overs are turned down.
-        "outputs": [output.name for output in plan.outputs] if spec.overs == "gain" and _clips(plan) else None,
+        "outputs": [output.name for output in plan.outputs]
+        if spec.overs == "gain" and _clips(plan)
+        else None,
         "seed": spec.seed,
         "tail": spec.tail,
     }
@@ -50,13 +52,16 @@ def _clips(plan: Plan) -> bool:
 
 def _output_facts(plan: Plan, output: Output) -> dict[str, Any]:
     spec, chosen = plan.spec, plan.spec.versions[output.version]
+    folders = spec.plugin_folders
     chained = output.kind == "mix" or not spec.dry
     faded = output.kind == "mix" or spec.post_fader
     facts: dict[str, Any] = {"kind": output.kind, "name": output.name, "members": output.members}
-    facts["chains"] = {stem: chain.facts() for stem, chain in chosen.chains.items()} if chained else None
+    facts["chains"] = (
+        {stem: chain.located(folders).facts() for stem, chain in chosen.chains.items()} if chained else None
+    )
     facts["mixer"] = repr(_sorted_state(asdict(chosen.mixer))) if faded else None
     if output.kind == "mix" and chosen.mix_chain is not None:
-        facts["mix_chain"] = chosen.mix_chain.facts()
+        facts["mix_chain"] = chosen.mix_chain.located(folders).facts()
     if chosen.chains or chosen.mix_chain is not None:
         facts["preroll"] = spec.preroll_s
     return facts

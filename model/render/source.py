@@ -4,19 +4,21 @@ from __future__ import annotations
 
 import queue
 import threading
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
+from contextlib import ExitStack
 from dataclasses import dataclass
 from importlib.metadata import version
 from types import TracebackType
 from typing import Self
 
-from ..audio import Audio, StemArray
+from ..audio import Audio
 from ..decoder import AudioReader
 from ..registry import create_separator
 from ..separation import Separated, StemStream
+from ..separators.cached import CachedSeparator, RecordingSeparator
 from ..separators.protocol import Separator
 from ..separators.stems_from import StemsFrom
-from ..stem_cache import CachedSeparator, CacheKey, CacheWriter, StemCache
+from ..stem_cache import CacheKey, StemCache
 from .plan import Plan
 
 BLOCK_FRAMES = 1 << 16
@@ -44,9 +46,8 @@ class StemSource:
         self._span = span
         spec = plan.spec
         self._stream = StemStream(separator, residual=spec.residual, sensitivity=spec.sensitivity)
-        self.stems = self._stream.stems
 
-    def blocks(self, reader: AudioReader) -> Iterator[tuple[Separated, float]]:
+    def blocks(self, reader: AudioReader) -> Generator[tuple[Separated, float], None, None]:
         """Yield what is separated, with the fraction done."""
         first, last = self._span.first, self._span.last
         begin = max(0, first - self._stream.context_frames)
@@ -65,61 +66,57 @@ class StemSource:
         yield _cut(separated, first - at, last - at), 1.0
 
 
-def open_separator(
-    plan: Plan, source_hash: str, cache: StemCache | None
-) -> tuple[Separator, CacheWriter | None, bool]:
-    """Make the separator for a plan: from files, from the cache, or by the model.
+@dataclass(frozen=True)
+class OpenSeparator:
+    """A separator ready for one song."""
 
-    Returns it, the cache entry it is being recorded into (to be closed when the song is complete, or
-    aborted), and whether the stems come from the cache.
+    separator: Separator
+    cached: bool = False
+    """Whether its stems come from the cache."""
+    warnings: tuple[str, ...] = ()
+
+
+def open_separator(plan: Plan, source_hash: str, cache: StemCache | None, stack: ExitStack) -> OpenSeparator:
+    """Make the separator for a plan: from files, from the cache, or by the model, recorded in the cache.
+
+    `stack` releases what it holds.
     """
     spec, info = plan.spec, plan.info
     if spec.stems_from is not None:
-        return StemsFrom(spec.stems_from, info.sample_rate, info.channels), None, False
-    identity = f"{plan.model} {version('stembridge')} {sorted(spec.options.items())}"
-    key = CacheKey.of(source_hash, identity, info.sample_rate, info.channels, info.frames)
+        stems = StemsFrom(spec.stems_from, info.sample_rate, info.channels, frames=info.frames)
+        stack.enter_context(stems)
+        return OpenSeparator(stems, warnings=stems.warnings)
+    key = CacheKey.of(
+        source_hash,
+        plan.model,
+        sample_rate=info.sample_rate,
+        channels=info.channels,
+        frames=info.frames,
+        parameters={
+            "stembridge": version("stembridge"),
+            "options": dict(spec.options),
+            "device": spec.device,
+        },
+    )
     if cache is not None and (cached := cache.lookup(key)) is not None:
-        return CachedSeparator(cached), None, True
+        stack.callback(cached.close)
+        return OpenSeparator(CachedSeparator(cached), cached=True)
     separator = create_separator(
         plan.model, info.sample_rate, info.channels, device=spec.device, **spec.options
     )
     if cache is None or plan.region:
-        return separator, None, False
-    writer = cache.store(key, separator.stems, info.sample_rate, info.channels, info.frames)
-    return Recording(separator, writer), writer, False
-
-
-class Recording:
-    """A separator whose estimates are written to the cache as they pass."""
-
-    def __init__(self, separator: Separator, writer: CacheWriter) -> None:
-        self._separator = separator
-        self._writer = writer
-        self.name = separator.name
-        self.stems = separator.stems
-        self.residual_stem = separator.residual_stem
-        self.sample_rate = separator.sample_rate
-        self.channels = separator.channels
-        self.latency = separator.latency
-        self.context_frames = separator.context_frames
-        self.grid = separator.grid
-
-    def reset(self, start_frame: int = 0) -> None:
-        """Forget everything; only whole songs are recorded."""
-        assert start_frame == 0
-        self._separator.reset()
-
-    def push(self, block: Audio) -> StemArray:
-        """Separate and record."""
-        return self._recorded(self._separator.push(block))
-
-    def flush(self) -> StemArray:
-        """Separate and record the rest."""
-        return self._recorded(self._separator.flush())
-
-    def _recorded(self, stems: StemArray) -> StemArray:
-        self._writer.write(stems)
-        return stems
+        return OpenSeparator(separator)
+    writer = cache.store(
+        key,
+        separator=separator.name,
+        stems=separator.stems,
+        residual_stem=separator.residual_stem,
+        sample_rate=info.sample_rate,
+        channels=info.channels,
+        frames=info.frames,
+    )
+    stack.callback(writer.abort)  # does nothing once the song is complete
+    return OpenSeparator(RecordingSeparator(separator, writer))
 
 
 class ReadAhead:

@@ -9,12 +9,13 @@ from pathlib import Path, PurePosixPath
 from typing import Any, Literal, get_args
 
 from ..audio import OutputFormat
-from ..chain import ChainSpec
+from ..chain_spec import ChainSpec
 from ..errors import ArgumentValueError
 from ..mixer import MixerState
-from .naming import DEFAULT_TEMPLATE, check_template
+from ..registry import Device
 from ..residual import RESIDUAL_POLICIES, ResidualPolicy
 from ..units import Time
+from .naming import DEFAULT_TEMPLATE, check_template
 
 Overs = Literal["gain", "clip", "error"]
 OVERS: tuple[Overs, ...] = get_args(Overs)
@@ -39,7 +40,9 @@ class Version:
     def implies_mix(self) -> bool:
         """Whether a mix is written: asked for, or any gain, mute, solo, pan, submix or mix chain is set."""
         touched = self.mixer != MixerState()
-        return self.mix or touched or bool(self.submixes) or self.mix_chain is not None or self.name is not None
+        return (
+            self.mix or touched or bool(self.submixes) or self.mix_chain is not None or self.name is not None
+        )
 
     @property
     def mix_name(self) -> str:
@@ -81,18 +84,22 @@ class RenderSpec:
     """Seconds to let chains ring out past the end of the song."""
     post_fader: bool = False
     dry: bool = False
-    device: str = "auto"
+    device: Device = "auto"
     options: Mapping[str, Any] = field(default_factory=dict)
     """Settings of the separator (`segment`, `overlap`, `shifts`)."""
     overwrite: bool = False
     seed: int = 0
+    plugin_folders: tuple[Path, ...] = ()
+    """Where plug-ins are looked for before the system's own folders."""
 
     def __post_init__(self) -> None:
         check_template(self.filename)
         if self.overs not in OVERS:
             raise ArgumentValueError(f"overs is one of {', '.join(OVERS)}; got {self.overs!r}")
         if self.residual not in RESIDUAL_POLICIES:
-            raise ArgumentValueError(f"residual is one of {', '.join(RESIDUAL_POLICIES)}; got {self.residual!r}")
+            raise ArgumentValueError(
+                f"residual is one of {', '.join(RESIDUAL_POLICIES)}; got {self.residual!r}"
+            )
         if self.sample_rate is not None and not 8000 <= self.sample_rate <= 192_000:
             raise ArgumentValueError(f"a sample rate lies between 8000 and 192000 Hz; got {self.sample_rate}")
         if self.tail != UNTIL_SILENT and not (isinstance(self.tail, int | float) and 0 <= self.tail <= 600):

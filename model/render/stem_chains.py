@@ -8,9 +8,9 @@ from dataclasses import dataclass
 import numpy as np
 
 from ..audio import Audio, StemArray
-from ..effect_stream import EffectStream
 from ..fifo import Fifo
 from ..separation import Separated
+from .effect_stream import EffectStream
 
 
 @dataclass(frozen=True)

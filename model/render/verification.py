@@ -41,41 +41,52 @@ def null_members(plan: Plan) -> list[int] | None:
     return None
 
 
-def verify(plan: Plan, files: Sequence[OutputFile]) -> Iterator[tuple[float, float | None]]:
-    """Check every temporary file, yielding the fraction done and, at last, the null depth in dB.
+class Verification:
+    """Checks every temporary file; `null_db` holds once `steps` has run to its end.
 
     The null depth is 10 log10(sum err^2 / sum mix^2), err = song - sum of the files with the common gain
-    undone, as read back; None where the stems are not meant to null. Raises VerificationError.
+    undone, as read back; None where the stems are not meant to null.
     """
-    members = null_members(plan) or []
-    count = len(files)
-    for index, file in enumerate(files):
-        if index not in members:
+
+    def __init__(self, plan: Plan, files: Sequence[OutputFile]) -> None:
+        self._plan = plan
+        self._files = files
+        self._members = null_members(plan) or []
+        self.null_db: float | None = None
+
+    def steps(self) -> Iterator[float]:
+        """Work through the files, yielding the fraction done. Raises VerificationError."""
+        alone = [file for index, file in enumerate(self._files) if index not in self._members]
+        share = len(alone) / len(self._files)
+        for done, file in enumerate(alone, 1):
             _check(file)
-            yield (index + 1) / (2 * count), None
-    if not members:
-        return
-    error = signal = 0.0
-    with ExitStack() as stack:
-        source = stack.enter_context(open_audio(plan.info.path))
-        source.seek(plan.start)
-        checked = [files[index] for index in members]
-        readers = [stack.enter_context(_opened(file)) for file in checked]
-        peaks = [0.0] * len(checked)
-        left = total = plan.end - plan.start
-        while left:
-            mix = source.read(min(BLOCK_FRAMES, left)).astype(np.float64)
-            signal += float(np.square(mix).sum())
-            for number, (reader, file) in enumerate(zip(readers, checked, strict=True)):
-                block = _read(reader, file, mix.shape[1])
-                peaks[number] = max(peaks[number], float(np.abs(block).max()))
-                mix -= block / file.gain
-            error += float(np.square(mix).sum())
-            left -= mix.shape[1]
-            yield 0.5 + 0.5 * (1 - left / total), None
-        for file, peak in zip(checked, peaks, strict=True):
-            _compare(file, peak)
-    yield 1.0, _depth(error, signal)
+            yield share * done / len(alone)
+        if self._members:
+            for fraction in self._null([self._files[index] for index in self._members]):
+                yield share + (1 - share) * fraction
+
+    def _null(self, files: Sequence[OutputFile]) -> Iterator[float]:
+        plan = self._plan
+        error = signal = 0.0
+        with ExitStack() as stack:
+            source = stack.enter_context(open_audio(plan.info.path))
+            source.seek(plan.start)
+            readers = [stack.enter_context(_opened(file)) for file in files]
+            peaks = [0.0] * len(files)
+            left = total = plan.end - plan.start
+            while left:
+                mix = source.read(min(BLOCK_FRAMES, left)).astype(np.float64)
+                signal += float(np.square(mix).sum())
+                for number, (reader, file) in enumerate(zip(readers, files, strict=True)):
+                    block = _read(reader, file, mix.shape[1])
+                    peaks[number] = max(peaks[number], float(np.abs(block).max()))
+                    mix -= block / file.gain
+                error += float(np.square(mix).sum())
+                left -= mix.shape[1]
+                yield 1 - left / total
+            for file, peak in zip(files, peaks, strict=True):
+                _compare(file, peak)
+        self.null_db = _depth(error, signal)
 
 
 def _depth(error: float, signal: float) -> float | None:
@@ -112,7 +123,9 @@ def _opened(file: OutputFile) -> AudioReader:
     return reader
 
 
-def _read(reader: AudioReader, file: OutputFile, frames: int) -> np.ndarray[tuple[int, int], np.dtype[np.float32]]:
+def _read(
+    reader: AudioReader, file: OutputFile, frames: int
+) -> np.ndarray[tuple[int, int], np.dtype[np.float32]]:
     try:
         block = reader.read(frames)
     except AudioFileError as error:
