@@ -58,7 +58,8 @@ class Resampler:
         if self.passthrough:
             self.grid, self.context_frames, self.latency = 1, 0, 0
         elif anchored:
-            self.grid, self.context_frames = self._block, self._margin
+            # in its last bit a sample hangs on everything that went through the same FFTs
+            self.grid, self.context_frames = self._block, self._block + self._margin
             self.latency = self._block + self._margin
         else:
             self.grid, self.context_frames = self._down, reach
@@ -89,7 +90,7 @@ class Resampler:
         if self.passthrough:
             return block
         self._pushed += block.shape[1]
-        return self._out(self._anchored(block) if self._block else [self._chunk(block.T, last=False)])
+        return self._out(self._anchored(block) if self._block else [self._chunk(block.T)])
 
     def flush(self) -> Audio:
         """End the stream: return the frames still held back, then be as after `reset`."""
@@ -113,10 +114,19 @@ class Resampler:
         self._soxr.clear()
         self._window[: self._margin] = 0.0
         self._filled = self._margin
+        self._lead = 0 if self._block else self._margin // self._down * self._up
+        if self._lead:
+            # soxr starts with half-empty filters; silence first, so that sample 0 is like any other
+            self._drop(self._soxr.resample_chunk(np.zeros((self._margin, self.channels), np.float32)))
 
-    def _chunk(self, frames: NDArray[np.float32], *, last: bool) -> NDArray[np.float32]:
-        chunk: NDArray[np.float32] = self._soxr.resample_chunk(np.ascontiguousarray(frames), last=last)
-        return chunk
+    def _chunk(self, frames: NDArray[np.float32], *, last: bool = False) -> NDArray[np.float32]:
+        return self._drop(self._soxr.resample_chunk(np.ascontiguousarray(frames), last=last))
+
+    def _drop(self, chunk: NDArray[np.float32]) -> NDArray[np.float32]:
+        """Without what came out for the silence before the start."""
+        lead = min(self._lead, len(chunk))
+        self._lead -= lead
+        return chunk[lead:]
 
     def _anchored(self, block: Audio) -> list[NDArray[np.float32]]:
         """Fill the window; each time it is full, resample it and keep what belongs to its block."""
