@@ -58,17 +58,11 @@ class Line:
                 if isinstance(row, Effect) and row not in old_effects:
                     row.reset()
         stages: list[Stage] = []
-        run: list[Leaf] = []
-        ends: list[pedalboard.Plugin | Effect | None] = [*rows, None]
-        for end in ends:
-            if end is not None and not isinstance(end, Effect):
-                run.append(leaves[id(end)])
-                continue
-            if run:
+        for run in self._runs(rows):
+            if isinstance(run, Effect):
+                stages.append(run)
+            else:
                 stages.append(groups.get(tuple(map(id, run))) or NativeGroup(run))
-                run = []
-            if end is not None:
-                stages.append(end)
         self._stages = tuple(stages)
 
     def latency(self, sample_rate: float, channels: int) -> int:
@@ -151,6 +145,21 @@ class Line:
             else:
                 audio = stage.process_planar(audio, sample_rate, buffer_size, reset=False)
         return audio
+
+    def _runs(self, rows: Iterable[pedalboard.Plugin | Effect]) -> Iterator[list[Leaf] | Effect]:
+        """Neighbouring leaves together; those that need blocks of their own alone."""
+        run: list[Leaf] = []
+        for row in rows:
+            leaf = None if isinstance(row, Effect) else self._leaves[id(row)]
+            if run and (leaf is None or leaf.uneven or run[-1].uneven):
+                yield run
+                run = []
+            if leaf is not None:
+                run.append(leaf)
+            elif isinstance(row, Effect):
+                yield row
+        if run:
+            yield run
 
     def _flat(self, items: Iterable[Item]) -> Iterator[pedalboard.Plugin | Effect]:
         """Native plug-ins and effects in order: chains are opened, a `Mix` becomes a `Parallel`."""

@@ -14,6 +14,7 @@ What pedalboard (0.9.26) does and what is done about it here:
 
 from __future__ import annotations
 
+import math
 import types
 from collections.abc import Iterator, Sequence
 
@@ -22,6 +23,7 @@ import pedalboard
 
 from .audio import Audio
 from .errors import ArgumentTypeError, ArgumentValueError, PluginError, StateError
+from .fifo import Fifo
 
 _STEADY = frozenset(
     {
@@ -37,7 +39,10 @@ _NEVER_STREAM = frozenset(
 )
 """Those whose chunks do not add up to what they make of the whole: measured, and true to their source."""
 
-_PROBE_BLOCK = 512
+_UNEVEN = frozenset({"Resample", "ResampleWithLatency", "MP3Compressor"})
+"""Those that go by the blocks they get: how much they hold back, and for MP3 also what they lose."""
+
+_EVEN_BLOCK = 512
 _PROBE_LIMIT = 1 << 23
 _WARM_BLOCK = 1024
 
@@ -107,6 +112,11 @@ class Leaf:
         return known
 
     @property
+    def uneven(self) -> bool:
+        """Whether its sound or latency depends on how its input is cut; it then runs in a group alone."""
+        return native_name(self.plugin) in _UNEVEN
+
+    @property
     def streams(self) -> bool:
         """Whether chunks of a stream add up to the whole."""
         return native_name(self.plugin) not in _NEVER_STREAM
@@ -134,24 +144,26 @@ class Leaf:
         chain = primed_chain([self.plugin], sample_rate, channels)
         self.plugin.reset()
         fed = given = 0
-        frames = 16 * _PROBE_BLOCK
+        frames = 16 * _EVEN_BLOCK
         while given == 0 and fed < _PROBE_LIMIT:
             silence = np.zeros((channels, frames), np.float32)
-            given = chain.process(silence, sample_rate, _PROBE_BLOCK, reset=False).shape[1]
+            given = chain.process(silence, sample_rate, _EVEN_BLOCK, reset=False).shape[1]
             fed += frames
             frames = min(2 * frames, 1 << 18)
         if given == 0:
             raise PluginError(f"{self.plugin!r} returns no sound within {fed} frames: it cannot be streamed")
         self._probed = fed - given
+        if self.uneven:  # what waits for a whole block, and what a resampler may leave for the next one
+            inner_rate = getattr(self.plugin, "target_sample_rate", sample_rate)
+            self._probed += _EVEN_BLOCK + 16 + 4 * math.ceil(sample_rate / inner_rate)
         self.reset()
         return self._probed
 
-    def used(self, block: int, frames: int) -> int:
-        """Note that `frames` went in, in blocks of `block`; return how many should have come out."""
+    def used(self, frames: int) -> int:
+        """Note that `frames` went in; return how many should have come out."""
         latency = self.known_latency or 0
         before = max(0, self.taken - latency)
         self.taken += frames
-        self.block = block
         self._clean = False
         return max(0, self.taken - latency) - before
 
@@ -168,7 +180,9 @@ class NativeGroup:
         self.leaves = tuple(leaves)
         self._chain: pedalboard.Chain | None = None
         self._spec: tuple[float, int] = (0.0, 0)
+        # Plug-ins that were in another group of the same stream bring what they hold.
         self._inside = sum(leaf.inside for leaf in leaves)
+        self._even: _Even | None = None
 
     @property
     def resumable(self) -> bool:
@@ -180,29 +194,49 @@ class NativeGroup:
         for leaf in self.leaves:
             leaf.begin(sample_rate, channels)
         self._inside = 0
+        self._even = None
 
     def push(self, block: Audio, sample_rate: float, buffer_size: int) -> Audio:
         """The next chunk of the stream, `(channels, n)`, n > 0."""
-        channels, frames = block.shape
-        chain = self._ready(sample_rate, channels)
-        size = self._block_size(chain, sample_rate, channels, min(buffer_size, frames))
-        out = _run(chain, block, sample_rate, size, reset=False)
+        due = block.shape[1]
         for leaf in self.leaves:
-            frames = leaf.used(size, frames)
+            due = leaf.used(due)
+        if self.leaves[0].uneven:
+            out = self._run_even(block, sample_rate, due)
+        else:
+            out = self._run_chunk(block, sample_rate, buffer_size)
         self._inside += block.shape[1] - out.shape[1]
         return out
 
     def finish(self, sample_rate: float, channels: int) -> Audio:
         """The frames that are still inside, pushed out by silence."""
-        owed, fed = self._inside, 0
-        parts = [np.empty((channels, 0), np.float32)]
-        while (missing := owed - sum(part.shape[1] for part in parts)) > 0:
-            if fed > owed + _PROBE_LIMIT:
+        even = self._even or _Even(channels)
+        limit = self._inside + _PROBE_LIMIT
+        while (missing := self._inside - len(even.ready)) > 0:
+            if limit <= 0:
                 raise StateError(f"{[leaf.plugin for leaf in self.leaves]} do not return their last frames")
-            silence = np.zeros((channels, max(missing, _PROBE_BLOCK)), np.float32)
-            parts.append(self.push(silence, sample_rate, _PROBE_BLOCK))
-            fed += silence.shape[1]
-        return np.concatenate(parts, axis=1)[:, :owed]
+            # Whole blocks, made up of what waits for one and silence.
+            frames = -(-max(missing, len(even.waiting)) // _EVEN_BLOCK) * _EVEN_BLOCK
+            even.waiting.push(np.zeros((channels, frames - len(even.waiting)), np.float32))
+            even.ready.push(self._run_chunk(even.waiting.pop(frames), sample_rate, _EVEN_BLOCK))
+            limit -= frames
+        return even.ready.pop(self._inside)
+
+    def _run_even(self, block: Audio, sample_rate: float, due: int) -> Audio:
+        """Blocks of one size through the plug-in; `due` frames back, so that its latency is constant."""
+        self._even = even = self._even or _Even(block.shape[0])
+        even.waiting.push(block)
+        if frames := len(even.waiting) // _EVEN_BLOCK * _EVEN_BLOCK:
+            even.ready.push(self._run_chunk(even.waiting.pop(frames), sample_rate, _EVEN_BLOCK))
+        return even.ready.pop(min(due, len(even.ready)))
+
+    def _run_chunk(self, block: Audio, sample_rate: float, buffer_size: int) -> Audio:
+        channels, frames = block.shape
+        chain = self._ready(sample_rate, channels)
+        size = self._block_size(chain, sample_rate, channels, min(buffer_size, frames))
+        for leaf in self.leaves:
+            leaf.block = size
+        return _run(chain, block, sample_rate, size, reset=False)
 
     def whole(self, audio: Audio, sample_rate: float, buffer_size: int) -> Audio:
         """One whole piece, exactly as pedalboard does it."""
@@ -210,7 +244,8 @@ class NativeGroup:
         chain = self._ready(sample_rate, channels)
         for leaf in self.leaves:
             leaf.taken = 0
-            leaf.used(min(buffer_size, frames), frames)
+            leaf.block = min(buffer_size, frames)
+            leaf.used(frames)
         self._inside = 0
         return _run(chain, audio, sample_rate, buffer_size, reset=True)
 
@@ -231,6 +266,14 @@ class NativeGroup:
             chain.process(np.zeros((channels, 0), np.float32), rate, _WARM_BLOCK, reset=True)
             return _WARM_BLOCK
         return frames
+
+
+class _Even:
+    """What waits on both sides of a plug-in that is fed blocks of one size."""
+
+    def __init__(self, channels: int) -> None:
+        self.waiting = Fifo(channels)
+        self.ready = Fifo(channels)
 
 
 def primed_chain(plugins: Sequence[pedalboard.Plugin], sample_rate: float, channels: int) -> pedalboard.Chain:
