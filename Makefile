@@ -37,7 +37,7 @@ types: $(VENV)/.ready-dev
 	mkdir -p build/types/stembridge
 	for part in model bridge presets; do ln -sfn $(CURDIR)/$$part build/types/stembridge/$$part; done
 	MYPYPATH=build/types:tests $(BIN)/mypy -p stembridge.model -p stembridge.bridge -p stembridge.presets
-	MYPYPATH=build/types:tests:examples $(BIN)/mypy tests examples benchmarks
+	MYPYPATH=build/types:tests:examples:benchmarks $(BIN)/mypy tests examples benchmarks
 
 bench: $(VENV)/.ready-dev
 	$(BIN)/python benchmarks/render.py

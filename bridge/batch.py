@@ -14,7 +14,7 @@ from typing import Any
 
 from stembridge.model.errors import CancelledError, StembridgeError
 from stembridge.model.platform import die_with_parent, keep_freed_memory
-from stembridge.model.render import Progress, RenderSpec, render
+from stembridge.model.rendering import Progress, RenderSpec, render
 from stembridge.model.stem_cache import StemCache
 
 _STOP_S = 10.0
@@ -91,7 +91,9 @@ def _in_processes(
                     process.join()
                     del workers[ready]
                     code = process.exitcode
-                    yield Event(song, StembridgeError(f"{specs[song].source}: its process died (exit {code})"))
+                    yield Event(
+                        song, StembridgeError(f"{specs[song].source}: its process died (exit {code})")
+                    )
                     if waiting:
                         start()
                     continue

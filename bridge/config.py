@@ -28,7 +28,7 @@ from stembridge.model.errors import ArgumentValueError, StembridgeError
 
 if TYPE_CHECKING:
     from stembridge.model.audio import BitDepth, Container
-    from stembridge.model.render.spec import Overs
+    from stembridge.model.rendering.spec import Overs
     from stembridge.model.residual import ResidualPolicy
 
 SCHEMA = 1
@@ -227,7 +227,7 @@ def _text(value: Any, _path: Path) -> str:
 
 
 def _template(value: Any, path: Path) -> str:
-    from stembridge.model.render.naming import check_template
+    from stembridge.model.rendering.naming import check_template
 
     check_template(_text(value, path))
     return str(value)
@@ -301,7 +301,7 @@ def _bit_depths() -> tuple[str, ...]:
 
 
 def _overs() -> tuple[str, ...]:
-    from stembridge.model.render.spec import OVERS
+    from stembridge.model.rendering.spec import OVERS
 
     return OVERS
 

@@ -9,10 +9,29 @@ from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
 from stembridge.model.errors import OutputError
-from stembridge.model.render.manifest import read_manifest
+from stembridge.model.rendering.manifest import read_manifest
 
 SUFFIXES = frozenset(
-    ".wav .wave .rf64 .bwf .flac .aif .aiff .aifc .mp3 .ogg .oga .opus .m4a .mp4 .aac .wma .webm .caf".split()
+    [
+        ".wav",
+        ".wave",
+        ".rf64",
+        ".bwf",
+        ".flac",
+        ".aif",
+        ".aiff",
+        ".aifc",
+        ".mp3",
+        ".ogg",
+        ".oga",
+        ".opus",
+        ".m4a",
+        ".mp4",
+        ".aac",
+        ".wma",
+        ".webm",
+        ".caf",
+    ]
 )
 """What a folder is searched for; a file named by itself is tried whatever it is called."""
 

@@ -12,7 +12,7 @@ from stembridge.model.chain_spec import ChainSpec
 from stembridge.model.errors import ArgumentValueError
 from stembridge.model.mixer import MixerState
 from stembridge.model.registry import Device
-from stembridge.model.render import RenderSpec, Version
+from stembridge.model.rendering import RenderSpec, Version
 from stembridge.model.units import parse_time
 
 from .config import Config

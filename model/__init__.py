@@ -1,1 +1,92 @@
-"""The library: separators, the effect and the board, mixer, chains, rendering."""
+"""The library: stems, gains and plug-in chains for audio in numpy arrays and files.
+
+- `StemSeparator`, `Board` (also as `Pedalboard`), `Parallel`, `process`: effects, as in pedalboard;
+- `render` and what it is asked for: `RenderSpec`, `Version`, `MixerState`, `ChainSpec`, `PluginSpec`;
+- `create_separator`, `list_separators`, `StemStream`, `Mixer`: the parts, for streams of your own;
+- `open_audio`, `create_audio`, `OutputFormat`: files, block by block;
+- `StembridgeError` and its kinds, in `errors`.
+
+Everything is imported when it is first used, so importing this package costs nothing.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from .audio import Audio, AudioInfo, OutputFormat
+    from .board import Board, Parallel, Pedalboard, process
+    from .chain_spec import ChainSpec, PluginSpec
+    from .decoder import open_audio, read_audio
+    from .effect import Effect
+    from .encoder import create_audio
+    from .errors import StembridgeError
+    from .mixer import Mixer, MixerState
+    from .registry import create_separator, list_separators
+    from .rendering import Progress, RenderResult, RenderSpec, Version, render
+    from .separation import Separated, StemStream
+    from .separators.protocol import Separator
+    from .stem_cache import StemCache
+    from .stem_separator import StemSeparator
+
+_HOMES = {
+    "audio": ("Audio", "AudioInfo", "OutputFormat"),
+    "board": ("Board", "Parallel", "Pedalboard", "process"),
+    "chain_spec": ("ChainSpec", "PluginSpec"),
+    "decoder": ("open_audio", "read_audio"),
+    "effect": ("Effect",),
+    "encoder": ("create_audio",),
+    "errors": ("StembridgeError",),
+    "mixer": ("Mixer", "MixerState"),
+    "registry": ("create_separator", "list_separators"),
+    "rendering": ("Progress", "RenderResult", "RenderSpec", "Version", "render"),
+    "separation": ("Separated", "StemStream"),
+    "separators.protocol": ("Separator",),
+    "stem_cache": ("StemCache",),
+    "stem_separator": ("StemSeparator",),
+}
+_HOME_OF = {name: module for module, names in _HOMES.items() for name in names}
+
+__all__ = [
+    "Audio",
+    "AudioInfo",
+    "Board",
+    "ChainSpec",
+    "Effect",
+    "Mixer",
+    "MixerState",
+    "OutputFormat",
+    "Parallel",
+    "Pedalboard",
+    "PluginSpec",
+    "Progress",
+    "RenderResult",
+    "RenderSpec",
+    "Separated",
+    "Separator",
+    "StemCache",
+    "StemSeparator",
+    "StemStream",
+    "StembridgeError",
+    "Version",
+    "create_audio",
+    "create_separator",
+    "list_separators",
+    "open_audio",
+    "process",
+    "read_audio",
+    "render",
+]
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOME_OF:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    value = getattr(import_module(f".{_HOME_OF[name]}", __name__), name)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})

@@ -28,7 +28,7 @@ from stembridge.model.errors import (
     PluginError,
 )
 from stembridge.model.mixer import MixerState
-from stembridge.model.render import Progress, RenderResult, RenderSpec, Version, plan_render, render
+from stembridge.model.rendering import Progress, RenderResult, RenderSpec, Version, plan_render, render
 from stembridge.model.residual import RESIDUAL_POLICIES
 from stembridge.model.stem_cache import StemCache
 from stembridge.model.units import Time
@@ -475,7 +475,7 @@ def test_only_the_loudest_part_as_a_preview(tmp_path: Path) -> None:
 SCRIPT = """
 import sys
 from pathlib import Path
-from stembridge.model.render import RenderSpec, render
+from stembridge.model.rendering import RenderSpec, render
 for progress in render(RenderSpec(Path(sys.argv[1]), Path(sys.argv[2]), overwrite=len(sys.argv) > 3)):
     print(progress.stage, flush=True)
 """

@@ -97,7 +97,7 @@ def run(arguments: argparse.Namespace) -> int:
     from stembridge.bridge.inputs import find_songs
     from stembridge.bridge.presets import PresetError
     from stembridge.model.errors import ArgumentValueError, ModelMissingError, StembridgeError
-    from stembridge.model.render import Plan, check_collisions, plan_render
+    from stembridge.model.rendering import Plan, check_collisions, plan_render
     from stembridge.model.stem_cache import StemCache
 
     config = load_config()

@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import contextlib
-import errno
 import math
 import os
 import queue
+import re
 import secrets
-import shutil
 import threading
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -19,12 +18,14 @@ import numpy as np
 
 from ..audio import Audio, OutputFormat
 from ..encoder import AudioWriter, create_audio
-from ..errors import DiskFullError, OutputError, VerificationError
+from ..errors import OutputError, VerificationError
 from ..loudness import LoudnessMeter
 from ..quantise import Dither
 from ..resampler import Resampler
+from ..sink import write_error
 from ..units import gain_to_db
 
+_PART = re.compile(r"\.[^/\\]*\.part\.\w+")
 _QUEUE_BLOCKS = 4
 _COPY_FRAMES = 1 << 16
 
@@ -294,15 +295,11 @@ def sweep(path: Path) -> None:
             Path(entry.path).unlink(missing_ok=True)
 
 
-def output_error(error: BaseException, path: Path) -> OutputError:
-    """Say in one sentence why a file could not be written."""
+def output_error(error: OSError, path: Path) -> OutputError:
+    """Say in one sentence why a file could not be written, by its own name and not its temporary one."""
     if isinstance(error, OutputError):
-        return error
-    if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT):
-        free = shutil.disk_usage(existing(path.parent)).free
-        return DiskFullError(f"no room left for {path.name} in {path.parent} ({free / 1e6:.1f} MB free)")
-    reason = (error.strerror if isinstance(error, OSError) else None) or str(error)
-    return OutputError(f"{path} cannot be written: {reason}")
+        return type(error)(_PART.sub(path.name, str(error)))
+    return write_error(error, path, None, 0)
 
 
 def existing(folder: Path) -> Path:

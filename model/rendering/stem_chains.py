@@ -62,6 +62,6 @@ class StemChains:
 
     def _pop(self) -> Treated:
         ready = min([len(self._dry), *(len(wet) for wet in self._wet if wet is not None)])
-        lines = self._dry.pop(ready).reshape(-1, self._channels, ready)
+        lines = self._dry.pop(ready).reshape(len(self._chains) + 2, self._channels, ready)
         treated = tuple(None if wet is None else wet.pop(ready) for wet in self._wet)
         return Treated(lines[0], lines[2:], lines[1], treated)
