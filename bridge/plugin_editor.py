@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
 
-import numpy as np
-from stembridge.model.chain import ChainSpec, PluginSpec, load_external
+from stembridge.model.chain import ChainSpec, PluginSpec
 from stembridge.model.errors import OutputError, PluginError
-from stembridge.model.parameters import Value, external_parameters
-from stembridge.model.platform import quiet_descriptors
+from stembridge.model.isolate import PluginProcess
 from stembridge.model.plugins import installed_plugins
 
 from .presets import MIX, Preset, dump_preset, load_preset
@@ -40,88 +38,58 @@ def starting_point(path: Path, plugin_name: str | None, preset: str | None) -> P
     raise PluginError(f"preset {preset} has no {path.name} in any chain")
 
 
-def edit(spec: PluginSpec, save: Path, *, overwrite: bool = False) -> Saved:
-    """Open the plug-in's window, wait until it is closed, and save what was set there.
-
-    Writes `save` with the endings `.toml` and `.vstpreset` (`.state` for Audio Units), complete or not
-    at all. Must run on the main thread. Raises OutputError when there is something in the way, PluginError
-    when there is no window to open, and passes KeyboardInterrupt on: then nothing is saved.
-    """
-    target = Saved(_ending(save, ".toml"), _ending(save, _state_suffix(spec)))
+def check_free(save: Path, plugin: Path, *, overwrite: bool = False) -> Saved:
+    """Where saving a plug-in as `save` writes. Raises OutputError for files in the way, or no folder."""
+    base = save.with_suffix("") if save.suffix in (".toml", ".vstpreset", ".state") else save
+    ending = ".vstpreset" if plugin.suffix == ".vst3" else ".state"
+    target = Saved(base.with_name(f"{base.name}.toml"), base.with_name(base.name + ending))
     for path in (target.preset, target.state):
         if path.exists() and not overwrite:
             raise OutputError(f"{path} is there already: --overwrite replaces it")
-    if not target.preset.parent.is_dir():
-        raise OutputError(f"no folder {target.preset.parent} to save in")
-    with quiet_descriptors():
-        plugin = load_external(spec)
-        try:
-            plugin.show_editor()
-        except RuntimeError as error:
-            raise PluginError(f"{spec.title} did not open its window: {error}") from error
-    return save_plugin(plugin, spec, target)
-
-
-def save_plugin(plugin: Any, spec: PluginSpec, target: Saved) -> Saved:
-    """Save how a loaded plug-in stands now."""
-    values = present_values(plugin)
-    entry = replace(spec, file=_shortest(Path(spec.file or "")), parameters=values, state=None)
-    chain = ChainSpec((entry,))
-    text = dump_preset(
-        Preset(target.preset.stem, f"{spec.title} as set in its window.", chains={MIX: chain})
-    ).replace("[[chain.mix]]\n", f'[[chain.mix]]\nstate = "{target.state.name}"\n', 1)
-    vst3 = target.state.suffix == ".vstpreset"
-    with quiet_descriptors():
-        _settle(plugin)
-        state: bytes = plugin.preset_data if vst3 else plugin.raw_state
-    _write(target.state, state)
-    _write(target.preset, text.encode())
+    if not base.parent.is_dir():
+        raise OutputError(f"no folder {base.parent} to save in")
     return target
 
 
-def present_values(plugin: Any) -> dict[str, Value]:
-    """Every value a user can set, as it stands; what the host or the plug-in itself writes is left out."""
-    return {
-        name: parameter.value
-        for name, parameter in external_parameters(plugin).items()
-        if parameter.automatable and parameter.value is not None
-    }
+def edit(spec: PluginSpec, target: Saved, *, load_timeout_s: float = 20.0) -> Saved:
+    """Open the plug-in's window, wait until it is closed, and save what was set there.
+
+    The plug-in runs in a child process. Raises PluginError when there is no window to open, and what
+    loading raises; KeyboardInterrupt passes, and nothing is saved then.
+    """
+    process = PluginProcess(load_timeout_s=load_timeout_s)
+    try:
+        process.describe(spec)
+        process.show_window()
+        return save_plugin(process, spec, target)
+    finally:
+        process.close()
 
 
-def _settle(plugin: Any) -> None:
-    """Run a little silence: only then do values that were just set reach the plug-in's own state."""
-    for channels in (2, 1):
-        try:
-            plugin.process(np.zeros((channels, 512), np.float32), 44100, reset=False)
-        except ValueError:  # not with so many channels
-            continue
-        return
+def save_plugin(process: PluginProcess, spec: PluginSpec, target: Saved) -> Saved:
+    """Save how the plug-in that `process` has loaded stands now: complete files, or none."""
+    temporary = target.state.with_name(f".tmp-{target.state.name}")
+    text = target.preset.with_name(f".tmp-{target.preset.name}")
+    try:
+        values = process.save(temporary)
+        entry = replace(spec, file=_shortest(Path(spec.file or "")), parameters=values, state=None)
+        preset = Preset(
+            target.preset.stem, f"{spec.title} as set in its window.", chains={MIX: ChainSpec((entry,))}
+        )
+        state = json.dumps(target.state.name)
+        lines = dump_preset(preset).replace("[[chain.mix]]\n", f"[[chain.mix]]\nstate = {state}\n", 1)
+        text.write_text(lines, encoding="utf-8")
+        temporary.replace(target.state)
+        text.replace(target.preset)
+    except OSError as error:
+        raise OutputError(f"{target.preset} cannot be written: {error.strerror}") from error
+    finally:
+        temporary.unlink(missing_ok=True)
+        text.unlink(missing_ok=True)
+    return target
 
 
 def _shortest(path: Path) -> str:
-    """The file's name where that is enough to find it again, also on another machine; else all of its path."""
+    """The file's name where that is enough to find it again, also elsewhere; else all of its path."""
     found = [installed for installed in installed_plugins() if installed.name == path.name]
     return path.name if found == [path] else str(path)
-
-
-def _state_suffix(spec: PluginSpec) -> str:
-    return ".state" if (spec.file or "").endswith(".component") else ".vstpreset"
-
-
-def _ending(path: Path, suffix: str) -> Path:
-    return (
-        path.with_suffix(suffix)
-        if path.suffix in (".toml", ".vstpreset", ".state")
-        else Path(f"{path}{suffix}")
-    )
-
-
-def _write(path: Path, data: bytes) -> None:
-    """Write a file so that it is complete or as it was."""
-    temporary = path.with_name(f".{path.name}.tmp")
-    try:
-        temporary.write_bytes(data)
-        temporary.replace(path)
-    except OSError as error:
-        temporary.unlink(missing_ok=True)
-        raise OutputError(f"{path} cannot be written: {error.strerror}") from error

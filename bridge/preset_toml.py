@@ -18,7 +18,6 @@ from stembridge.model.audio import BIT_DEPTHS, CONTAINERS
 from stembridge.model.chain import ChainSpec, PluginSpec
 from stembridge.model.errors import PluginError
 from stembridge.model.parameters import Value, native_parameters, suggest
-from stembridge.model.render.spec import OVERS, UNTIL_SILENT
 from stembridge.model.residual import RESIDUAL_POLICIES
 from stembridge.model.units import MAX_GAIN_DB
 
@@ -26,6 +25,10 @@ from .preset_spec import SCHEMA, MasterSettings, Preset, PresetError, RenderSett
 
 _STEM_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9 _.+-]*")
 _ENTRY_KEYS = ("plugin", "file", "plugin_name", "parameters", "state", "mix", "dual_mono")
+
+# As in model/render/spec.py, which would load the whole renderer; a test holds them together.
+OVERS = ("gain", "clip", "error")
+UNTIL_SILENT = "until-silent"
 
 _Read = Callable[[Any], Any]
 """Turns a TOML value into a setting; raises ValueError saying what it must be."""

@@ -27,7 +27,11 @@ from .chain import ChainSpec, PluginSpec, build
 from .effect import BUFFER_SIZE, Effect
 from .errors import ArgumentValueError, PluginCrashedError, PluginError, PluginTimeoutError, StateError
 from .isolate_child import HEADER_BYTES, host_command
+from .parameters import Value
 from .platform import SharedMemory
+
+_NO_HURRY_S = 1e8
+"""For what lasts as long as a person likes."""
 
 
 class PluginProcess:
@@ -109,8 +113,16 @@ class PluginProcess:
             self._stage, since = message["stage"], time.monotonic()
 
     def describe(self, spec: PluginSpec) -> dict[str, Any]:
-        """Load one plug-in and say what it is, with every parameter (fields of `Parameter`)."""
+        """Load one plug-in and keep it; what it is, with every parameter (fields of `Parameter`)."""
         return dict(self.ask("describe", self.load_timeout_s, entry=spec.to_json()))
+
+    def show_window(self) -> None:
+        """Open the window of the plug-in that was described; returns when it is closed."""
+        self.ask("show_window", _NO_HURRY_S)
+
+    def save(self, file: Path) -> dict[str, Value]:
+        """Write the state of the plug-in that was described to a file; return its values."""
+        return dict(self.ask("save", self.load_timeout_s, file=str(file))["values"])
 
     def scan(self, path: Path) -> list[dict[str, Any]]:
         """What a plug-in file holds, in short, per plug-in."""
@@ -123,7 +135,7 @@ class PluginProcess:
         if do in ("process", "flush", "probe", "reset"):
             name = self.titles[number] if 0 <= number < len(self.titles) else " > ".join(self.titles)
             return name, "processing"
-        return self._stage, "loading"
+        return self._stage, "showing its window" if do == "show_window" else "loading"
 
     def _gave_up(self, do: str, timeout_s: float) -> PluginTimeoutError:
         name, doing = self._running(do)

@@ -103,6 +103,7 @@ class Host:
         self._answers = answers
         self._header: NDArray[np.int64] = np.frombuffer(memory.buffer, np.int64, 2)
         self._chain: Any = None
+        self._plugin: Any = None
         self._rest: Audio | None = None
 
     def answer(self, command: dict[str, Any]) -> None:
@@ -174,11 +175,22 @@ class Host:
         return {"idle": find_idle(self._chain, self._sample_rate, self._channels)}
 
     def do_describe(self, entry: dict[str, Any]) -> Any:
-        """Everything about one plug-in, with its state and values set."""
-        from .chain import PluginSpec
-        from .plugin_inside import describe
+        """Load one plug-in with its state and values, and keep it; everything about it."""
+        from .chain_spec import PluginSpec
+        from .plugin_inside import describe, load
 
-        return describe(PluginSpec.from_json(entry), self._enter)
+        self._plugin = load(PluginSpec.from_json(entry), self._enter)
+        return describe(self._plugin)
+
+    def do_show_window(self) -> Any:
+        """Open the window of the plug-in that was described, and wait until it is closed."""
+        self._plugin.show_editor()
+
+    def do_save(self, file: str) -> Any:
+        """Write the state of the plug-in that was described to a file; its values."""
+        from .plugin_inside import save
+
+        return {"values": save(self._plugin, Path(file))}
 
     def do_scan(self, file: str) -> Any:
         """What a plug-in file holds, in short, for each plug-in in it."""

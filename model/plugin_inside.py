@@ -10,18 +10,39 @@ from typing import Any
 import pedalboard
 from pedalboard import load_plugin  # type: ignore[attr-defined]
 
-from .chain import PluginSpec, load_external, takes_channels
-from .parameters import external_parameters
+from .chain import load_external, takes_channels
+from .chain_spec import PluginSpec
+from .parameters import Value, external_parameters
 
 _Notice = Callable[[str], None]
 
 
-def describe(spec: PluginSpec, notice: _Notice) -> dict[str, Any]:
-    """Load one plug-in with its state and values; say what it is and every parameter it has."""
+def load(spec: PluginSpec, notice: _Notice) -> Any:
+    """Load one plug-in with its state and values."""
     notice(spec.title)
-    plugin: Any = load_external(spec)
+    return load_external(spec)
+
+
+def describe(plugin: Any) -> dict[str, Any]:
+    """What a loaded plug-in is, and every parameter it has (fields of `Parameter`)."""
     parameters = [asdict(parameter) for parameter in external_parameters(plugin).values()]
     return {**_summary(plugin), "parameters": parameters}
+
+
+def save(plugin: Any, file: Path) -> dict[str, Value]:
+    """Write a plug-in's state (`.vstpreset`: in that format); return its values.
+
+    Values are those a user can set: what the host or the plug-in itself writes is left out.
+    """
+    for channels in (2, 1):  # only while sound runs do values reach the plug-in's own state
+        if takes_channels(plugin, channels):
+            break
+    file.write_bytes(plugin.preset_data if file.suffix == ".vstpreset" else plugin.raw_state)
+    return {
+        name: parameter.value
+        for name, parameter in external_parameters(plugin).items()
+        if parameter.automatable and parameter.value is not None
+    }
 
 
 def scan(path: Path, notice: _Notice) -> list[dict[str, Any]]:

@@ -177,7 +177,7 @@ def _describe(spec: Any, timeout_s: float) -> dict[str, Any]:
 
 
 def _edit(arguments: argparse.Namespace, folders: tuple[Path, ...]) -> int:
-    from stembridge.bridge.plugin_editor import edit, starting_point
+    from stembridge.bridge.plugin_editor import check_free, edit, starting_point
     from stembridge.model.errors import PluginError
     from stembridge.model.parameters import native_effects
 
@@ -192,13 +192,11 @@ def _edit(arguments: argparse.Namespace, folders: tuple[Path, ...]) -> int:
             "a plug-in's window needs a display, and DISPLAY is not set: run this on a desktop, or set "
             "values in a preset (`stembridge plugins show` lists them)"
         )
+    target = check_free(arguments.save, path, overwrite=arguments.overwrite)
     spec = starting_point(path, arguments.plugin_name, arguments.preset)
-    _describe(spec, arguments.timeout)
-    saved = edit(spec, arguments.save, overwrite=arguments.overwrite or arguments.preset is not None)
+    saved = edit(spec, target, load_timeout_s=arguments.timeout)
     if arguments.json:
         print(json.dumps({"preset": str(saved.preset), "state": str(saved.state)}))
     else:
-        print(
-            f"saved {saved.preset} (state in {saved.state.name}): stembridge render SONG --preset {saved.preset}"
-        )
+        print(f"saved {saved.preset} and {saved.state.name}: stembridge render SONG --preset {saved.preset}")
     return 0

@@ -5,7 +5,6 @@ from __future__ import annotations
 import argparse
 import dataclasses
 import json
-import math
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -55,13 +54,15 @@ def _list(as_json: bool) -> int:
 
 
 def _plain(preset: Preset) -> dict[str, Any]:
-    """A preset as JSON can hold it: an infinite gain as null, settings that are not set left out."""
+    """A preset as JSON can hold it: silence as -144 dB, settings that are not set left out."""
+    from stembridge.model.units import SILENCE_DB
+
     return {
         "name": preset.name,
         "description": preset.description,
         "path": None if preset.path is None else str(preset.path),
         "render": _set(preset.render),
-        "gains_db": {stem: None if gain == -math.inf else gain for stem, gain in preset.gains_db.items()},
+        "gains_db": {stem: max(gain, SILENCE_DB) for stem, gain in preset.gains_db.items()},
         "pan": dict(preset.pan),
         "chain": {stem: chain.to_json()["plugins"] for stem, chain in preset.chains.items()},
         "master": _set(preset.master),
