@@ -78,7 +78,16 @@ _ENTRIES = (
         "accompaniment",
         "repet",
         "Repet",
-        latency_s=61.6,
+        latency_s=66.0,
+    ),
+    SeparatorEntry(
+        "hpss",
+        "harmonic and percussive parts by median filters",
+        ("harmonic", "percussive"),
+        "harmonic",
+        "hpss",
+        "Hpss",
+        latency_s=0.4,
     ),
 )
 
@@ -111,8 +120,8 @@ def separator_entry(name: str) -> SeparatorEntry:
 def native_rate(entry: SeparatorEntry, sample_rate: int) -> int:
     """The rate a separator runs at inside a stream of `sample_rate` Hz.
 
-    A whole fraction of the outer rate where one keeps the band up to 16 kHz, for its grid is then the
-    outer grid; else the highest rate it takes.
+    A whole fraction of the outer rate where one keeps the band up to 16 kHz (its grids fit the outer ones
+    best); else the highest rate it takes.
 
     >>> [native_rate(separator_entry("classic"), rate) for rate in (22050, 48000, 88200, 192000, 50000)]
     [22050, 48000, 44100, 48000, 48000]

@@ -61,5 +61,8 @@ class ChannelPairs:
 
     def _finished(self) -> StemArray:
         frames = min(len(ready) for ready in self._ready)
-        rows = [ready.pop(frames) for ready in self._ready]
-        return np.concatenate([row.reshape(len(self.stems), -1, frames) for row in rows], axis=1)
+        parts = [
+            ready.pop(frames).reshape(len(self.stems), width, frames)
+            for ready, width in zip(self._ready, self._widths, strict=True)
+        ]
+        return np.concatenate(parts, axis=1)

@@ -63,7 +63,10 @@ def stem_files(folder: str | os.PathLike[str]) -> StemFiles:
     paths: dict[str, Path] = {}
     left_out: list[str] = []
     for path, name in zip(files, words, strict=True):
-        stem = _known(name) or _own(name[prefix : len(name) - suffix])
+        # Words that all files begin with are the song's: "Voices - strings" beside "Voices - drums".
+        stem = _known(name[prefix:]) or _own(name[prefix : len(name) - suffix])
+        if stem is not None and stem.isdigit():
+            stem = _known(name) or stem
         if stem is None:
             left_out.append(f"{path.name}: taken for the mix")
         elif stem in paths:
