@@ -64,15 +64,15 @@ def build(
             on_load(entry.title)
         notice = None if on_run is None else partial(on_run, number)
         try:
-            slots.append(_make_slot(entry, sample_rate, channels, notice))
+            instances = _instances(entry, sample_rate, channels)
         except PluginError as error:
             raise spec.wrong(number + 1, error) from error
+        slots.append(Slot(entry.title, instances, entry.mix, notice, where=spec.where(number + 1)))
     return Board(slots)
 
 
-def _make_slot(
-    entry: PluginSpec, sample_rate: float, channels: int, notice: Callable[[], None] | None
-) -> Slot:
+def _instances(entry: PluginSpec, sample_rate: float, channels: int) -> list[Any]:
+    """Load what one entry needs: one plug-in, or one per channel."""
     count, each = (channels, 1) if entry.dual_mono else (1, channels)
     instances: list[Any] = []
     for _ in range(count):
@@ -81,7 +81,7 @@ def _make_slot(
         else:
             instances.append(load_external(entry))
             _check_channels(entry, instances[-1], sample_rate, each)
-    return Slot(entry.title, instances, entry.mix, notice)
+    return instances
 
 
 def load_external(entry: PluginSpec) -> Any:

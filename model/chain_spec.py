@@ -135,9 +135,13 @@ class ChainSpec:
             found.append(spec)
         return replace(self, plugins=tuple(found))
 
+    def where(self, number: int) -> str:
+        """The start of a message about entry `number` (from 1)."""
+        return f"{self.origin}, plug-in {number}: "
+
     def wrong(self, number: int, error: PluginError) -> PluginError:
         """The same error, saying which chain and which entry (from 1) it is about."""
-        return type(error)(f"{self.origin}, plug-in {number}: {error}")
+        return type(error)(f"{self.where(number)}{error}")
 
     def facts(self) -> list[dict[str, Any]]:
         """Plain data that differs wherever the sound may; raises PluginError for files that are not there."""

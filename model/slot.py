@@ -27,10 +27,13 @@ class Slot(Effect):
         instances: Sequence[Any],
         mix: float = 1.0,
         on_run: Callable[[], None] | None = None,
+        *,
+        where: str = "",
     ) -> None:
-        """`on_run` is called before the plug-in's code is entered."""
+        """`on_run` is called before the plug-in's code is entered; `where` stands before its name in errors."""
         super().__init__()
         self.title = title
+        self._where = where
         self._boards = [Board([instance]) for instance in instances]
         self._mix = np.float32(mix)
         self._on_run = on_run or (lambda: None)
@@ -44,7 +47,9 @@ class Slot(Effect):
 
     def _start(self, sample_rate: float, channels: int) -> None:
         if len(self._boards) not in (1, channels):
-            raise PluginError(f"{self.title} was set up for {len(self._boards)} channels; got {channels}")
+            raise PluginError(
+                f"{self._where}{self.title} was set up for {len(self._boards)} channels; got {channels}"
+            )
         self._sample_rate = sample_rate
         self._dry = Fifo(channels)
         self._forget()
@@ -75,10 +80,12 @@ class Slot(Effect):
         try:
             out = [call(board, part) for board, part in zip(self._boards, parts, strict=True)]
         except (StembridgeError, ValueError, RuntimeError, TypeError) as error:
-            raise PluginError(f"{self.title}: {error}") from error
+            raise PluginError(f"{self._where}{self.title}: {error}") from error
         wet = out[0] if len(out) == 1 else np.concatenate(out)
         if not np.isfinite(np.vdot(wet, wet)):
-            raise PluginError(f"{self.title} put out NaN or infinity; look at its settings, or leave it out")
+            raise PluginError(
+                f"{self._where}{self.title} put out NaN or infinity; look at its settings, or leave it out"
+            )
         return wet
 
     def _blend(self, wet: Audio) -> Audio:
