@@ -19,6 +19,7 @@ from __future__ import annotations
 import math
 import os
 from concurrent.futures import ThreadPoolExecutor
+from typing import Literal, get_args
 
 import numpy as np
 from numpy.typing import NDArray
@@ -31,6 +32,10 @@ from .spectral import SpectralSeparator
 
 BLOCK = 512
 """How many spectra are compared with the window in one matrix product."""
+
+
+Neighbours = Literal["earliest", "nearest"]
+"""Which of the similar spectra the median is taken over; see `Repet._neighbours`."""
 
 
 class Repet(SpectralSeparator):
@@ -50,6 +55,7 @@ class Repet(SpectralSeparator):
         margin_background: float = 3.0,
         margin_foreground: float = 11.0,
         power: float = 3.0,
+        neighbours: Neighbours = "earliest",
         threads: int | None = None,
     ) -> None:
         """Search `window_s` to either side; `threads` (default: all cores) never changes the result."""
@@ -63,12 +69,15 @@ class Repet(SpectralSeparator):
                 "repet needs margins of 1 or more and a power above 0; "
                 f"got {margin_background}, {margin_foreground} and {power}"
             )
+        if neighbours not in get_args(Neighbours):
+            raise ArgumentValueError(f"neighbours is {' or '.join(get_args(Neighbours))}; got {neighbours!r}")
         window = window_at(sample_rate)
         hop = window // 4
         self._reach = math.ceil(window_s * sample_rate / hop)
         self._separation = max(1, int(separation_s * sample_rate / hop))
         self._margins = margin_background, margin_foreground
         self._power = power
+        self._neighbour_rule = neighbours
         bins = window // 2 + 1
         self._channel_bins = channels, bins
         width = channels * bins
@@ -163,22 +172,22 @@ class Repet(SpectralSeparator):
         return estimates
 
     def _neighbours(self, similarities: Real, here: int) -> NDArray[np.intp]:
-        """The places of the most similar spectra at least `separation_s` from place `here`, in order.
+        """The places of the spectra that place `here` is compared with, in order of time.
 
-        As many as librosa takes by default: 2 * ceil(sqrt(n - 2 * separation + 1)) of n spectra in the
-        window. Among equals the earlier ones win. Overwrites the similarities that do not count.
+        As many as librosa takes by default, k = 2 * ceil(sqrt(n - 2 * separation + 1)) of n spectra in the
+        window. Rule `nearest`: the k most similar ones at least `separation_s` away. Rule `earliest`: the
+        first k in time of such ones among the k + 2 * separation most similar.
         """
         n = len(similarities)
-        similarities[max(0, here - self._separation + 1) : here + self._separation] = -1
-        candidates = n - int(np.count_nonzero(similarities < 0))
-        k = min(candidates, 2 * math.ceil(math.sqrt(max(1, n - 2 * self._separation + 1))))
-        if k == 0:
-            return np.empty(0, np.intp)
-        bound = np.partition(similarities, n - k)[n - k]
-        chosen = similarities > bound
-        ties = np.flatnonzero(similarities == bound)
-        chosen[ties[: k - np.count_nonzero(chosen)]] = True
-        return np.flatnonzero(chosen)
+        k = 2 * math.ceil(math.sqrt(max(1, n - 2 * self._separation + 1)))
+        near = slice(max(0, here - self._separation + 1), here + self._separation)
+        if self._neighbour_rule == "nearest":
+            similarities[near] = -1
+            away = n - int(np.count_nonzero(similarities < 0))
+            return np.flatnonzero(_largest(similarities, min(away, k)))
+        chosen = _largest(similarities, min(n - 1, k + 2 * self._separation))
+        chosen[near] = False
+        return np.flatnonzero(chosen)[:k]
 
     def _masks(self, median: RowMedian, mix: Spectra, rows: NDArray[np.intp]) -> tuple[Real, Real]:
         """Background and foreground masks of one spectrum whose neighbours are in these rows of the ring."""
@@ -191,3 +200,14 @@ class Repet(SpectralSeparator):
             share(repeating, rest, self._power, self._margins[0]),
             share(rest, repeating, self._power, self._margins[1]),
         )
+
+
+def _largest(values: Real, count: int) -> NDArray[np.bool_]:
+    """Which values are the `count` largest; among equals the earlier ones."""
+    if count <= 0:
+        return np.zeros(len(values), np.bool_)
+    bound = np.partition(values, len(values) - count)[len(values) - count]
+    chosen: NDArray[np.bool_] = values > bound
+    ties = np.flatnonzero(values == bound)
+    chosen[ties[: count - int(np.count_nonzero(chosen))]] = True
+    return chosen
