@@ -164,11 +164,6 @@ class OutputFile:
         except OSError as error:
             raise output_error(error, self.path) from error
 
-    @property
-    def encoded(self) -> bool:
-        """Whether the temporary file is complete, so that `encode` need not be called."""
-        return self._writer is not None
-
     def publish(self) -> None:
         """Give the finished file its name."""
         self._drop_spool()
@@ -281,7 +276,8 @@ def common_gain(files: Sequence[OutputFile]) -> float:
         if file.over:
             step = 2.0 / (1 << int(file.format.bit_depth)) if file.format.integer else 0.0
             gain = min(gain, (min(high, -low) - 2 * step) / file.peak)
-    return gain
+    # A float32, so that who divides by it gets the very samples back that were multiplied.
+    return float(np.nextafter(np.float32(gain), np.float32(0))) if gain < 1 else 1.0
 
 
 def sweep(path: Path) -> None:

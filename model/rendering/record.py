@@ -109,7 +109,7 @@ def file_entry(plan: Plan, output: Output, file: OutputFile, print_: str) -> Fil
         format=plan.spec.format.container,
         bit_depth="lossy" if plan.spec.format.lossy else plan.spec.format.bit_depth,
         start_frame=plan.start,
-        gain_db=round(gain_to_db(file.gain), 6),
+        gain_db=gain_to_db(file.gain),
         peak_db=round(gain_to_db(peak), 3) if peak else None,
         lufs=round(loudness, 2) if loudness is not None else None,
     )

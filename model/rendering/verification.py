@@ -80,7 +80,7 @@ class Verification:
                 for number, (reader, file) in enumerate(zip(readers, files, strict=True)):
                     block = _read(reader, file, mix.shape[1])
                     peaks[number] = max(peaks[number], float(np.abs(block).max()))
-                    mix -= block / file.gain
+                    mix -= block.astype(np.float64) / file.gain
                 error += float(np.square(mix).sum())
                 left -= mix.shape[1]
                 yield 1 - left / total
