@@ -173,7 +173,7 @@ class Effect(ABC):
             layout = self._layouts.last or Layout(1, flat=True)
             if stream is None:
                 return layout.restored(np.empty((layout.channels, 0), np.float32))
-            if sample_rate is not None and _checked_rate(sample_rate) != stream.sample_rate:
+            if sample_rate is not None and checked_rate(sample_rate) != stream.sample_rate:
                 raise ArgumentValueError(
                     f"the stream runs at {stream.sample_rate:g} Hz; got {sample_rate:g} Hz to flush it at"
                 )
@@ -181,6 +181,22 @@ class Effect(ABC):
                 rest = self._drain() if stream.inside else np.empty((stream.channels, 0), np.float32)
             self._stream = None
             return layout.restored(rest)
+
+    @final
+    def prepare(self, sample_rate: float, channels: int) -> None:
+        """Reset, and open a stream before its first chunk comes.
+
+        From then on `reported_latency_samples` is that of this rate, and arrays are read as having so
+        many channels, however short they are. Raises what a first chunk would.
+        """
+        sample_rate = checked_rate(sample_rate)
+        if channels < 1:
+            raise ArgumentValueError(f"a stream needs 1 or more channels; got {channels}")
+        with self._lock:
+            self.reset()
+            with self._guarded():
+                self._begin(sample_rate, channels)
+            self._layouts.note(Layout(channels))
 
     def reset(self) -> None:
         """Drop the stream and whatever is inside, and forget the array layout."""
@@ -318,10 +334,11 @@ def _checked(sample_rate: object, buffer_size: object, reset: object) -> tuple[f
         raise ArgumentValueError("buffer_size must be 1 or more; got 0, with which nothing would move")
     if not (reset is None or isinstance(reset, int | np.bool_)):
         raise ArgumentTypeError(f"reset must be True or False; got {reset!r}")
-    return _checked_rate(sample_rate), size, bool(reset)
+    return checked_rate(sample_rate), size, bool(reset)
 
 
-def _checked_rate(sample_rate: object) -> float:
+def checked_rate(sample_rate: object) -> float:
+    """A sample rate in Hz. Raises ArgumentTypeError and ArgumentValueError."""
     if not isinstance(sample_rate, SupportsFloat) or isinstance(sample_rate, np.ndarray):
         raise ArgumentTypeError(f"sample_rate must be a number of hertz; got {sample_rate!r}")
     rate = float(sample_rate)

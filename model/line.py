@@ -56,7 +56,7 @@ class Line:
                 leaf.begin(*self._spec)
             for row in rows:
                 if isinstance(row, Effect) and row not in old_effects:
-                    row.reset()
+                    row.prepare(*self._spec)
         stages: list[Stage] = []
         for run in self._runs(rows):
             if isinstance(run, Effect):
@@ -91,7 +91,7 @@ class Line:
             if isinstance(stage, NativeGroup):
                 stage.start(sample_rate, channels)
             else:
-                stage.reset()
+                stage.prepare(sample_rate, channels)
 
     def push(self, block: Audio, buffer_size: int) -> Audio:
         """The next chunk of the stream; returns what comes out at the end of the row."""

@@ -92,6 +92,7 @@ class Leaf:
         self.taken = 0
         self._clean = False
         self._probed: int | None = None
+        self._rate = 0.0
 
     @property
     def steady(self) -> bool:
@@ -136,8 +137,24 @@ class Leaf:
             )
         if not self._clean:
             self.reset()
+        if isinstance(self.plugin, pedalboard.ExternalPlugin):
+            self._meet_rate(sample_rate, channels)
         self._probed = None
         self.latency(sample_rate, channels)
+
+    def _meet_rate(self, sample_rate: float, channels: int) -> None:
+        """Let a VST3 see a new rate, which its latency may depend on; it is only told with a block."""
+        if self._rate != sample_rate and self._resets_anywhere:
+            chain = primed_chain([self.plugin], sample_rate, channels)
+            _run(chain, np.zeros((channels, _EVEN_BLOCK), np.float32), sample_rate, _EVEN_BLOCK, reset=True)
+            self.reset()
+        self._rate = sample_rate
+
+    @property
+    def _resets_anywhere(self) -> bool:
+        """Whether a VST3 can be reset off the main thread, since it need not be loaded again for it."""
+        kind = getattr(self.plugin, "_reload_type", None)
+        return getattr(kind, "name", "") == "ClearsAudioOnReset"
 
     def _probe(self, sample_rate: float, channels: int) -> int:
         """Find its latency by feeding it silence; leaves it reset."""
