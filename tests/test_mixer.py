@@ -211,7 +211,6 @@ def test_the_cut_changes_no_bit_of_a_moving_mix(policy: ResidualPolicy, seed: in
     whole = run([6000])
     assert run(signals.cuts(6000, seed, largest=900)).tobytes() == whole.tobytes()
     assert whole[:, 4500:].tobytes() == run([4500, 1500])[:, 4500:].tobytes()
-    assert np.max(np.abs(whole[:, :1000] - whole[:, :1000].mean())) > 0
 
 
 def test_back_at_unity_the_bits_are_the_input_s_again() -> None:
