@@ -19,7 +19,7 @@ from pedalboard.io import AudioFile
 from processes import alternate, machine, median
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent / "examples"))
-from demo_song import make_song
+from demo_song import make_song, mixed
 
 RECIPE = """
 import sys
@@ -91,7 +91,7 @@ def excerpt(song: Path | None, seconds: float, folder: Path) -> tuple[Path, floa
     """Write the stretch of the song that everyone is given: 16-bit WAV, which all read equally fast."""
     rate = 44100
     if song is None:
-        mix = np.sum(list(make_song(seconds).values()), axis=0)
+        mix = mixed(make_song(seconds))
     else:
         with AudioFile(str(song)) as file:
             rate = int(file.samplerate)

@@ -26,7 +26,7 @@ from stembridge.model.resampler import Resampler
 from stembridge.model.separation import StemStream
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent / "examples"))
-from demo_song import make_song
+from demo_song import make_song, mixed
 
 RATE = 44100
 BLOCK = 1 << 16
@@ -54,8 +54,8 @@ def main() -> None:
     parser.add_argument("-o", "--out", type=Path)
     arguments = parser.parse_args()
     keep_freed_memory()
-    stems = list(make_song(arguments.seconds).values())
-    mix: Audio = np.sum(stems, axis=0, dtype=np.float32)
+    song = make_song(arguments.seconds)
+    stems, mix = list(song.values()), mixed(song)
     rows: list[tuple[str, float, float]] = []
 
     def row(name: str, work: Callable[[], object]) -> None:

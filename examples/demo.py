@@ -9,8 +9,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-import numpy as np
-from demo_song import make_song
+from demo_song import make_song, mixed
 from pedalboard.io import AudioFile
 
 SAMPLE_RATE = 44100
@@ -27,7 +26,7 @@ def main() -> None:
     folder = Path(sys.argv[1] if len(sys.argv) > 1 else "demo")
     folder.mkdir(parents=True, exist_ok=True)
     song = folder / "Demo Song.flac"
-    mix = np.sum(list(make_song(sample_rate=SAMPLE_RATE).values()), axis=0)
+    mix = mixed(make_song(sample_rate=SAMPLE_RATE))
     with AudioFile(str(song), "w", SAMPLE_RATE, num_channels=2, bit_depth=24) as file:
         file.write(mix)
     print(f"made {song} ({mix.shape[1] / SAMPLE_RATE:.0f} s)")

@@ -29,6 +29,12 @@ def make_song(seconds: float = 24.0, sample_rate: int = 44100, seed: int = 1) ->
     return {name: (stem * (0.8 / peak)).astype(np.float32) for name, stem in stems.items()}
 
 
+def mixed(stems: dict[str, Stem]) -> Stem:
+    """The song: its stems added up."""
+    mix: Stem = np.sum(list(stems.values()), axis=0, dtype=np.float32)
+    return mix
+
+
 def hertz(note: float) -> float:
     """The frequency of a MIDI note."""
     return float(440 * 2 ** ((note - 69) / 12))

@@ -152,18 +152,20 @@ def _encode(plan: Plan, files: Sequence[OutputFile]) -> Iterator[float]:
 
 def _check_room(plan: Plan) -> None:
     """Refuse before the work what cannot fit after it."""
-    seconds = (plan.end - plan.start) / plan.info.sample_rate
-    bits = {"16": 16, "24": 24, "32f": 32}[plan.spec.format.bit_depth]
-    per_file = seconds * plan.sample_rate * plan.info.channels * bits / 8
-    # Half is what lossless compression leaves of loud music at worst; lossy files are far smaller.
-    share = {"flac": 0.5, "mp3": 0.2, "ogg": 0.2}.get(plan.spec.format.container, 1.0)
-    needed = per_file * share * len(plan.outputs)
+    spec = plan.spec
+    samples = (plan.end - plan.start) * plan.sample_rate / plan.info.sample_rate * plan.info.channels
+    # Lossless compression leaves half of loud music at worst; lossy files are far smaller.
+    share = {"flac": 0.5, "mp3": 0.2, "ogg": 0.2}.get(spec.format.container, 1.0)
+    each = {"16": 2, "24": 3, "32f": 4}[spec.format.bit_depth] * share
+    spooled = spec.overs != "clip" and (spec.format.integer or spec.format.lossy)
+    needed = len(plan.outputs) * samples * (each + (4 if spooled else 0))
     folder = existing(plan.manifest_path.parent)
     free = shutil.disk_usage(folder).free
     if needed > free:
+        hint = " (of which most is only needed meanwhile, and not with --overs clip)" if spooled else ""
         raise DiskFullError(
-            f"{len(plan.outputs)} files need about {needed / 1e6:.0f} MB in {folder} and {free / 1e6:.0f} MB "
-            "are free: make room or choose another -o"
+            f"{len(plan.outputs)} files need about {needed / 1e6:.0f} MB in {folder}{hint}, and "
+            f"{free / 1e6:.0f} MB are free: make room or choose another -o"
         )
 
 
