@@ -129,6 +129,8 @@ class Effect(ABC):
         sample_rate, buffer_size, reset = _checked(sample_rate, buffer_size, reset)
         with self._lock:
             layout = self._layouts.read(array)
+            self._check_stream(sample_rate, layout.channels, reset)
+            self._layouts.note(layout)
             # A copy: callers fill the same buffer again while a stream may still hold what it was given.
             audio = layout.planar(array)
             return layout.restored(self._process(audio, sample_rate, buffer_size, reset))
@@ -157,7 +159,9 @@ class Effect(ABC):
             raise ArgumentValueError(f"audio must be (channels, frames); got {audio.shape}")
         sample_rate, buffer_size, reset = _checked(sample_rate, buffer_size, reset)
         with self._lock:
-            layout = self._layouts.note(Layout(audio.shape[0]))
+            layout = Layout(audio.shape[0])
+            self._check_stream(sample_rate, layout.channels, reset)
+            self._layouts.note(layout)
             return self._process(layout.planar(audio), sample_rate, buffer_size, reset)
 
     @final
@@ -234,21 +238,10 @@ class Effect(ABC):
                 if out.shape != audio.shape:
                     raise StateError(f"{self!r} returned {out.shape} for {audio.shape} frames")
             return out
-        self._check_whole()
-        stream = self._stream
-        if (
-            stream is not None
-            and channels
-            and (sample_rate, channels) != (stream.sample_rate, stream.channels)
-        ):
-            raise ArgumentValueError(
-                f"this stream has {stream.channels} channels at {stream.sample_rate:g} Hz; got {channels} at "
-                f"{sample_rate:g} Hz. Call reset() to begin another."
-            )
         if frames == 0 or channels == 0:
             return audio
         with self._guarded():
-            if stream is None:
+            if self._stream is None:
                 self._begin(sample_rate, channels)
             return self._stream_chunk(audio, buffer_size)
 
@@ -290,6 +283,23 @@ class Effect(ABC):
             raise StateError(f"{self!r} ended its stream {stream.inside - len(stream.ready)} frames short")
         self._stream = None
         return stream.ready.pop(len(stream.ready))
+
+    def _check_stream(self, sample_rate: float, channels: int, reset: bool) -> None:
+        """Refuse a chunk that cannot go on where the one before it ended."""
+        if reset:
+            return
+        self._check_whole()
+        stream = self._stream
+        if (
+            stream is None
+            or channels == 0
+            or (sample_rate, channels) == (stream.sample_rate, stream.channels)
+        ):
+            return
+        raise ArgumentValueError(
+            f"this stream has {stream.channels} channels at {stream.sample_rate:g} Hz; got {channels} at "
+            f"{sample_rate:g} Hz. Call reset() to begin another."
+        )
 
     def _check_whole(self) -> None:
         if self._broken is not None:

@@ -50,8 +50,11 @@ class LayoutMemory:
     one that comes first is refused. An empty array is enough to be remembered.
 
     >>> memory = LayoutMemory()
-    >>> memory.read(np.empty((2, 0), np.float32)), memory.read(np.empty((2, 1), np.float32)).channels
-    (Layout(channels=2, interleaved=False, flat=False), 2)
+    >>> memory.read(np.empty((2, 1), np.float32))
+    Layout(channels=1, interleaved=True, flat=False)
+    >>> memory.note(memory.read(np.empty((2, 0), np.float32)))
+    >>> memory.read(np.empty((2, 1), np.float32))
+    Layout(channels=2, interleaved=False, flat=False)
     """
 
     def __init__(self) -> None:
@@ -63,17 +66,13 @@ class LayoutMemory:
         self.last = None
         self._hint = 0
 
-    def read(self, array: NDArray[np.floating]) -> Layout:
-        """The layout of `array`, which is remembered. Raises StateError where it cannot be told."""
-        return self.note(self._read(array))
-
-    def note(self, layout: Layout) -> Layout:
-        """Remember a layout that is known, and return it."""
+    def note(self, layout: Layout) -> None:
+        """Remember the layout of an array."""
         self.last = layout
         self._hint = layout.channels or self._hint
-        return layout
 
-    def _read(self, array: NDArray[np.floating]) -> Layout:
+    def read(self, array: NDArray[np.floating]) -> Layout:
+        """The layout of `array`, judged by those noted. Raises StateError where it cannot be told."""
         if array.ndim == 1:
             return Layout(1, flat=True)
         if array.ndim != 2:
