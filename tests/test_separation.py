@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from pathlib import Path
 
 import numpy as np
 import pytest
 import signals
+import soundfile
 from numpy.typing import NDArray
 from stembridge.model.errors import ArgumentValueError, StateError
 from stembridge.model.registry import create_separator
@@ -14,6 +16,7 @@ from stembridge.model.residual import RESIDUAL_POLICIES, ResidualPolicy, in_stem
 from stembridge.model.sensitivity import mask_exponent
 from stembridge.model.separation import Separated, StemStream
 from stembridge.model.separators.protocol import Separator
+from stembridge.model.separators.stems_from import StemsFrom
 
 RATE = 22050
 Audio = signals.Audio
@@ -310,3 +313,41 @@ def test_stem_order_and_names() -> None:
     )  # fmt: skip
     assert stems_after("file", ("vocals", "residual"), "other") == ("vocals", "residual")
     assert stems_after("none", ("vocals",), "other") == ("vocals",)
+
+
+@pytest.mark.parametrize(
+    ("rate", "channels"), [(8000, 1), (44100, 2), (48000, 3), (88200, 2), (96000, 5), (192000, 1)]
+)
+def test_rates_channels_and_wrappers_keep_every_promise(rate: int, channels: int) -> None:
+    """Native rate and channel pairs under sensitivity and spread: cuts, regions, lengths, the null."""
+
+    def stream() -> StemStream:
+        separator = create_separator("hpss", rate, channels)
+        return StemStream(separator, residual="spread", sensitivity={"percussive": 3.0})
+
+    first = stream()
+    begin, context = first.grid * -(-rate // 10 // first.grid), first.context_frames
+    mix = signals.noise(begin + 2 * context + 3000, channels)
+    whole = run(first, mix)
+    assert whole.mix.tobytes() == mix.tobytes()
+    assert null_db(mix, whole.stems) < -120
+    assert same(run(first, mix, signals.cuts(mix.shape[1], 1, largest=40_000)), whole)
+    region = stream()
+    region.reset(begin)
+    part = run(region, mix[:, begin:], signals.cuts(mix.shape[1] - begin, 2, largest=40_000))
+    assert part.stems[:, :, context:].tobytes() == whole.stems[:, :, begin + context :].tobytes()
+    assert part.residual[:, context:].tobytes() == whole.residual[:, begin + context :].tobytes()
+
+
+def test_stems_from_files_start_anywhere(tmp_path: Path) -> None:
+    parts = signals.song(1.0, RATE)
+    for name in ("drums", "vocals"):
+        soundfile.write(tmp_path / f"{name}.wav", parts[name].T, RATE, subtype="FLOAT")
+    mix = sum(parts.values(), np.zeros((2, 1), np.float32))
+    stream = StemStream(StemsFrom(tmp_path, RATE, 2))
+    whole = run(stream, mix, signals.cuts(RATE, 1))
+    assert stream.stems == ("drums", "other", "vocals")
+    assert whole.stems[0].tobytes() == parts["drums"].tobytes()
+    np.testing.assert_allclose(whole.stems[1], parts["bass"] + parts["other"], atol=1e-6)
+    stream.reset(1234)
+    assert run(stream, mix[:, 1234:]).stems.tobytes() == whole.stems[:, :, 1234:].tobytes()
