@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 
 from .audio import Audio
 from .errors import ArgumentTypeError, ArgumentValueError
-from .meter_filters import BLOCK, KWeighting, TruePeak
+from .meter_filters import UNIT, KWeighting, TruePeak
 from .units import gain_to_db
 
 _Energies = NDArray[np.float64]
@@ -28,7 +28,7 @@ _Energies = NDArray[np.float64]
 ABSOLUTE_GATE_LUFS = -70.0
 _OFFSET_DB = -0.691  # BS.1770-4: makes a 997 Hz sine at 0 dBFS in one front channel read -3.01 LUFS
 
-_SEGMENT = 16384  # frames analysed at once: every grid below is anchored at frame 0, whatever is pushed
+_SEGMENT = 32768  # frames analysed at once: every grid below is anchored at frame 0, whatever is pushed
 _HOPS_PER_SECOND = 100  # resolution of the momentary and short-term maxima
 _GATING_HOPS = 10  # a gating block starts every 100 ms: 400 ms with 75 % overlap
 _MOMENTARY_HOPS = 40
@@ -188,17 +188,17 @@ class _Analysis:
             )
         self.peak = max(self.peak, peak)
         self.true_peak = max(self.true_peak, peak)
-        padded = segment if frames == _SEGMENT else _padded(segment, -frames % BLOCK)
+        padded = segment if frames == _SEGMENT else _padded(segment, -frames % UNIT)
         if self._oversampler is not None:
-            self.true_peak = self._oversampler.push(padded, peak, self.true_peak)
+            self.true_peak = self._oversampler.push(padded, self.true_peak)
         weighted = self._filter.push(padded)[:, :frames]
-        self._measure(np.einsum("c,cn,cn->n", self._weights, weighted, weighted, optimize=False))
+        self._measure(self._weights @ np.square(weighted, out=weighted))
 
     def end(self, rest: Audio) -> None:
         if rest.shape[1]:
             self.push(rest)
         if self._oversampler is not None:
-            self.true_peak = self._oversampler.push(_padded(rest[:, :0], BLOCK), self.peak, self.true_peak)
+            self.true_peak = self._oversampler.push(_padded(rest[:, :0], UNIT), self.true_peak)
         if not self._gating and self._frames:
             self._gating.append(self._energy / self._frames)
             self.momentary_max = self._gating[0]

@@ -1,9 +1,9 @@
 """The two filters of a loudness meter, as products of matrices: K weighting, and the interpolated peak.
 
 A recursive filter over a block of 32 samples is one product with a Toeplitz matrix plus one with the state
-at the block's start, and the states of all blocks follow from each other by a doubling scan. That is faster
-than a compiled per-sample loop and needs no `scipy.signal`, whose import alone costs more than metering a
-song.
+at the block's start; the states follow from each other, in groups by another product, and from group to
+group by a doubling scan. That is faster than a compiled per-sample loop and needs no `scipy.signal`, whose
+import alone costs more than metering a song.
 """
 
 from __future__ import annotations
@@ -18,8 +18,11 @@ from .audio import Audio
 
 _Matrix = NDArray[np.float64]
 
-BLOCK = 32
-"""Frames per matrix row: the filters take whole numbers of blocks."""
+_BLOCK = 32  # frames per matrix row
+_GROUP = 16  # blocks whose states come from one product
+_AT_ONCE = 256  # blocks: products that stay in the cache
+UNIT = _BLOCK * _GROUP
+"""The filters take whole numbers of so many frames."""
 
 
 class KWeighting:
@@ -31,43 +34,55 @@ class KWeighting:
 
     def __init__(self, sample_rate: int, channels: int) -> None:
         a, b, c, d = k_weighting(sample_rate)
-        powers = [np.linalg.matrix_power(a, n) for n in range(BLOCK)]
+        powers = [np.linalg.matrix_power(a, n) for n in range(_BLOCK)]
         response = np.array([d, *(c @ power @ b for power in powers[:-1])])
-        lag = np.arange(BLOCK)[None, :] - np.arange(BLOCK)[:, None]  # [input, output]
+        lag = np.arange(_BLOCK)[None, :] - np.arange(_BLOCK)[:, None]  # [input, output]
         toeplitz = np.where(lag >= 0, response[np.maximum(lag, 0)], 0.0)
         reach = np.array([power @ b for power in reversed(powers)])  # (block, state)
         self._inputs = np.hstack([toeplitz, reach]).astype(np.float32)
         self._observe = np.array([c @ power for power in powers]).T.astype(np.float32)  # (state, block)
-        self._step = np.linalg.matrix_power(a, BLOCK).T
+        # Rows are states, so matrices stand on their right, transposed. What the blocks of a group add:
+        # to the state at the start of each block after them, and (last column) at the end of the group.
+        steps = [np.linalg.matrix_power(a, _BLOCK * n).T for n in range(_GROUP + 1)]
+        nothing = np.zeros_like(a)
+        self._within = np.block(
+            [[steps[j - i - 1] if j > i else nothing for j in range(_GROUP + 1)] for i in range(_GROUP)]
+        )
+        self._carried = np.hstack(steps[:_GROUP])  # from the start of a group to that of each block
+        self._group_step = steps[_GROUP]
         self._channels = channels
         self.reset()
 
     def reset(self) -> None:
-        self._state = np.zeros((self._channels, self._step.shape[0]))
+        self._state = np.zeros((self._channels, self._group_step.shape[0]))
 
     def push(self, audio: Audio) -> NDArray[np.float32]:
-        """Filter a whole number of blocks. Shape: `(channels, n)` in and out."""
+        """Filter a whole number of units. Shape: `(channels, n)` in and out."""
         channels, frames = audio.shape
-        product = audio.reshape(channels, -1, BLOCK) @ self._inputs
-        states = np.concatenate([self._state[:, None], product[..., BLOCK:]], axis=1)
-        step, reach = self._step, 1
-        while reach < states.shape[1]:  # doubling: afterwards each state holds 2 * reach blocks of the past
-            states[:, reach:] += states[:, :-reach] @ step
+        product = audio.reshape(channels, -1, _BLOCK) @ self._inputs
+        order = self._state.shape[1]
+        added = product[..., _BLOCK:].reshape(channels, -1, _GROUP * order) @ self._within
+        groups = np.concatenate([self._state[:, None], added[..., -order:]], axis=1)
+        step, reach = self._group_step, 1
+        while reach < groups.shape[1]:  # doubling: afterwards each state holds 2 * reach groups of the past
+            groups[:, reach:] += groups[:, :-reach] @ step
             step, reach = step @ step, 2 * reach
-        self._state = states[:, -1]
-        product[..., :BLOCK] += states[:, :-1].astype(np.float32) @ self._observe
-        return np.ascontiguousarray(product[..., :BLOCK]).reshape(channels, frames)
+        self._state = groups[:, -1]
+        starts = added[..., :-order] + groups[:, :-1] @ self._carried
+        out: NDArray[np.float32] = starts.astype(np.float32).reshape(channels, -1, order) @ self._observe
+        out += product[..., :_BLOCK]
+        return out.reshape(channels, frames)
 
 
 class TruePeak:
     """The peak between the samples: BS.1770-4 Annex 2, four times oversampled (twice from 96 kHz on).
 
     Each phase of the interpolator is a 32-tap sinc under a Kaiser window (half band of the new rate, so
-    the samples themselves are its first phase). A segment that cannot exceed what was already found,
+    the samples themselves are its first phase). A block that cannot exceed what was already found,
     because its largest sample times the filter's largest gain stays below, is not computed.
     """
 
-    _TAPS = BLOCK
+    _TAPS = _BLOCK
 
     def __init__(self, sample_rate: int, channels: int) -> None:
         times = 4 if sample_rate < 96_000 else 2
@@ -78,31 +93,35 @@ class TruePeak:
             window = np.i0(6.0 * np.sqrt(np.maximum(1 - (at / (self._TAPS / 2)) ** 2, 0.0))) / np.i0(6.0)
             taps = np.sinc(at) * window
             phases.append(taps / taps.sum())
-        self._gain = max(float(np.abs(taps).sum()) for taps in phases)
-        # The output at frame n of a phase is sum_k taps[k] u[n - k]: the part of each block that comes
-        # from the block itself, and the part that comes from the block before it.
-        lag = np.arange(BLOCK)[None, :] - np.arange(BLOCK)[:, None]
-        here = [np.where(lag >= 0, taps[np.maximum(lag, 0)], 0.0) for taps in phases]
-        before = [np.where(lag < 0, taps[np.where(lag < 0, lag + BLOCK, 0)], 0.0) for taps in phases]
-        self._here = np.hstack(here).astype(np.float32)
-        self._before = np.hstack(before).astype(np.float32)
+        self._gain = 1.0001 * max(float(np.abs(taps).sum()) for taps in phases)
+        # The output at frame n of a phase is sum_k taps[k] u[n - k], over the block before and the block.
+        lag = np.arange(_BLOCK)[None, :] - np.arange(-_BLOCK, _BLOCK)[:, None]
+        inside = (lag >= 0) & (lag < self._TAPS)
+        matrices = [np.where(inside, taps[np.where(inside, lag, 0)], 0.0) for taps in phases]
+        self._taps = np.hstack(matrices).astype(np.float32)
         self._channels = channels
         self.reset()
 
     def reset(self) -> None:
-        self._last = np.zeros((self._channels, 1, BLOCK), np.float32)
-        self._last_peak = 0.0
+        self._last = np.zeros((self._channels, _BLOCK), np.float32)
 
-    def push(self, audio: Audio, peak: float, found: float) -> float:
-        """The larger of `found` and what a whole number of blocks reaches; `peak` is their largest sample."""
-        blocks = audio.reshape(self._channels, -1, BLOCK)
-        if max(peak, self._last_peak) * self._gain > found:
-            joined = np.concatenate([self._last, blocks], axis=1)
-            curve = joined[:, 1:] @ self._here
-            curve += joined[:, :-1] @ self._before
-            found = max(found, float(curve.max()), -float(curve.min()))
-        self._last = blocks[:, -1:].copy()
-        self._last_peak = peak
+    def push(self, audio: Audio, found: float) -> float:
+        """The larger of `found` and what a whole number of units reaches. Shape: `(channels, n)`."""
+        joined = np.concatenate([self._last, audio], axis=1)
+        self._last = audio[:, -_BLOCK:].copy()
+        starts = np.arange(0, joined.size, _BLOCK)
+        peaks = np.maximum.reduceat(np.abs(joined).ravel(), starts).reshape(self._channels, -1)
+        pairs = np.maximum(peaks[:, :-1], peaks[:, 1:])
+        blocks = joined.reshape(self._channels, -1, _BLOCK)
+        # The loudest blocks first: what they reach mostly settles all others.
+        for least in (0.9, 0.0):
+            limit = max(found / self._gain, least * float(pairs.max()))
+            channel, block = np.nonzero(pairs > limit)
+            for start in range(0, block.size, _AT_ONCE):
+                which = channel[start : start + _AT_ONCE], block[start : start + _AT_ONCE]
+                both = np.concatenate([blocks[which], blocks[which[0], which[1] + 1]], axis=1)
+                curve = both @ self._taps
+                found = max(found, float(curve.max()), -float(curve.min()))
         return found
 
 

@@ -57,7 +57,7 @@ def test_surround_channels_are_weighted() -> None:
     five = np.concatenate([front, front, centre, rear, rear])
     six = np.concatenate([front, front, centre, tones((-3, 20), channels=1), rear, rear])
     assert measure(five).integrated_lufs == pytest.approx(-23.0, abs=0.1)
-    assert measure(six).integrated_lufs == pytest.approx(measure(five).integrated_lufs, abs=1e-9)
+    assert measure(six).integrated_lufs == pytest.approx(measure(five).integrated_lufs, abs=1e-5)
 
 
 def test_mono_is_three_lu_below_the_same_sound_in_two_channels() -> None:
