@@ -138,6 +138,14 @@ class RunningMedian:
         return medians
 
 
+def along_frequency(magnitudes: Real, bins: int) -> Real:
+    """The running median along the last axis, mirrored at both ends. Shape as it comes."""
+    half = bins // 2
+    columns = magnitudes.reshape(-1, magnitudes.shape[-1]).T
+    padded = np.pad(columns, [(half, half), (0, 0)], mode="symmetric")
+    return np.ascontiguousarray(running_median(padded, bins).T).reshape(magnitudes.shape)
+
+
 @cache
 def _network(width: int) -> tuple[int, tuple[_Step, ...], tuple[int, ...]]:
     """Outputs per tile, the comparisons in order, and the register of each output."""

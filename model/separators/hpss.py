@@ -12,8 +12,8 @@ from __future__ import annotations
 import numpy as np
 
 from ..errors import ArgumentValueError
-from ..masks import Real, energy, share
-from ..median import RunningMedian, running_median
+from ..masks import energy, share
+from ..median import RunningMedian, along_frequency
 from ..stft import Spectra, window_at
 from .spectral import SpectralSeparator
 
@@ -77,11 +77,3 @@ class Hpss(SpectralSeparator):
             share(percussive, harmonic, self._power, self._margins[1], neither),
         )
         return np.stack([mask * mix for mask in masks])
-
-
-def along_frequency(magnitudes: Real, bins: int) -> Real:
-    """The running median along the last axis, mirrored at both ends. Shape as it comes."""
-    half = bins // 2
-    columns = magnitudes.reshape(-1, magnitudes.shape[-1]).T
-    padded = np.pad(columns, [(half, half), (0, 0)], mode="symmetric")
-    return np.ascontiguousarray(running_median(padded, bins).T).reshape(magnitudes.shape)
