@@ -64,12 +64,12 @@ class SeparatorEntry:
 _ENTRIES = (
     SeparatorEntry(
         "classic",
-        "four stems from harmonic and percussive parts, stereo position and pitch range",
+        "four stems by tonal against hit, centre against side, and frequency",
         ("drums", "bass", "other", "vocals"),
         "other",
         "classic",
         "Classic",
-        latency_s=1.0,
+        latency_s=0.25,
     ),
     SeparatorEntry(
         "repet",
