@@ -12,7 +12,7 @@ from . import ffmpeg
 from .containers import aiff, flac, mp3, ogg, wav
 from .containers.splice import Splice
 from .errors import AudioFileError
-from .source import FlacSource, Mp3Source, PedalboardSource, SoundfileSource, Source
+from .source import FlacSource, PedalboardSource, Source
 
 
 @dataclass(frozen=True)
@@ -119,6 +119,8 @@ def _open_flac(path: Path) -> Opened:
 
 
 def _open_mp3(path: Path) -> Opened:
+    from .soundfile_source import Mp3Source
+
     layout = mp3.read_layout(path)
     return Opened(Mp3Source(path, layout), "mp3", layout.frames, "lossy", layout.warnings)
 
@@ -135,6 +137,8 @@ def _open_ogg(path: Path) -> Opened:
 
 
 def _open_soundfile(path: Path) -> Opened:
+    from .soundfile_source import SoundfileSource
+
     source = SoundfileSource(path)
     codec = path.suffix.lower().removeprefix(".")
     return Opened(source, codec, source.frames, source.bit_depth)

@@ -1,21 +1,17 @@
-"""Where samples come from: one small protocol, and a decoder behind each implementation."""
+"""Where samples come from: one small protocol, and pedalboard behind it."""
 
 from __future__ import annotations
 
 import hashlib
 from pathlib import Path
-from typing import TYPE_CHECKING, Protocol
+from typing import Protocol
 
 import numpy as np
 from pedalboard.io import ReadableAudioFile
 
 from .audio import Audio
-from .containers.mp3 import INDEX_STEP, PREROLL, Mp3Layout
 from .containers.splice import Splice
 from .errors import AudioFileError
-
-if TYPE_CHECKING:
-    import soundfile
 
 _BIT_DEPTHS = {"int8": "8", "int16": "16", "int24": "24", "int32": "32", "float64": "64f"}
 _DECODE_ERRORS = (ValueError, RuntimeError, OSError)
@@ -129,72 +125,3 @@ class FlacSource(PedalboardSource):
         super().seek(frame)
         self._at = frame
         self._hash = hashlib.md5(usedforsecurity=False) if self._md5 and frame == 0 else None
-
-
-class Mp3Source:
-    """MP3 without the encoder's and decoder's delay, from any sample on.
-
-    pedalboard's own seek misses by a frame and more, so each seek opens the decoder anew, on a multiple of
-    `INDEX_STEP` frames and early enough for the bit reservoir, the transform's overlap and the filter bank
-    to be what they are when decoding from the start: every sample is then the same, bit for bit.
-    """
-
-    _OVERLAP = 2
-    """MPEG frames until overlap and filter bank have forgotten the silence before them."""
-    _CHUNK = 1 << 16
-
-    def __init__(self, path: Path, layout: Mp3Layout) -> None:
-        self._path = path
-        self._layout = layout
-        self._decoder: PedalboardSource | None = None
-        self.sample_rate = float(layout.sample_rate)
-        self.channels = layout.channels
-        self.frames = layout.frames
-        self.bit_depth = "lossy"
-        self.seek(0)
-
-    def read(self, frames: int) -> Audio:
-        assert self._decoder is not None
-        return self._decoder.read(frames)
-
-    def seek(self, frame: int) -> None:
-        self.close()
-        layout = self._layout
-        sample = frame + layout.skip
-        first = max(0, sample // layout.frame_length - self._OVERLAP - PREROLL) // INDEX_STEP * INDEX_STEP
-        self._decoder = PedalboardSource(self._path, Splice(self._path, layout.mended(first)))
-        ahead = sample - first * layout.frame_length
-        while ahead > 0 and (n := self._decoder.read(min(ahead, self._CHUNK)).shape[1]):
-            ahead -= n
-
-    def close(self) -> None:
-        if self._decoder is not None:
-            self._decoder.close()
-
-
-class SoundfileSource:
-    """What pedalboard cannot read and libsndfile can: W64, CAF, AU, big-endian WAV, AIFF-C's codecs."""
-
-    def __init__(self, path: Path) -> None:
-        import soundfile
-
-        self._path = path
-        try:
-            self._file: soundfile.SoundFile = soundfile.SoundFile(path)
-        except (soundfile.SoundFileError, *_DECODE_ERRORS) as error:
-            raise AudioFileError(f"{path}: cannot be decoded ({error})") from error
-        self.sample_rate = float(self._file.samplerate)
-        self.channels = int(self._file.channels)
-        self.frames = int(self._file.frames)
-        depths = {"PCM_S8": "8", "PCM_U8": "8", "PCM_16": "16", "PCM_24": "24", "PCM_32": "32"}
-        self.bit_depth = {**depths, "FLOAT": "32f", "DOUBLE": "64f"}.get(self._file.subtype, "lossy")
-
-    def read(self, frames: int) -> Audio:
-        interleaved = self._file.read(frames, dtype="float32", always_2d=True)
-        return np.ascontiguousarray(interleaved.T)
-
-    def seek(self, frame: int) -> None:
-        self._file.seek(frame)
-
-    def close(self) -> None:
-        self._file.close()

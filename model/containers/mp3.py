@@ -54,9 +54,10 @@ class Mp3Layout:
     def mended(self, first: int = 0) -> list[Piece]:
         """MPEG frames from number `first` (a multiple of `INDEX_STEP`) on, behind a true Xing header.
 
-        Where that is not the start, the first `PREROLL` frames are muted: see `_head`.
+        A silent frame comes first: decoders that see a Xing header drop their first 529 samples. Where
+        `first` is not the start, the first `PREROLL` frames are muted: see `_head`.
         """
-        pieces: list[Piece] = [self._xing(self.mpeg_frames - first)]
+        pieces: list[Piece] = [self._silent(self.mpeg_frames - first + 1), self._silent()]
         position = self.index[first // INDEX_STEP]
         mute = PREROLL if first else 0
         for low, high in self.ranges:
@@ -94,13 +95,14 @@ class Mp3Layout:
                 mute = max(0, mute - 1)
         return bytes(head), position, mute
 
-    def _xing(self, count: int) -> bytes:
-        """A silent frame that only says how many frames follow."""
+    def _silent(self, following: int = 0) -> bytes:
+        """A silent frame, or with `following` a Xing header that says how many frames follow."""
         # no CRC, the highest bit rate: room for the header in every version
         header = bytes([0xFF, self.header[1] | 1, self.header[2] & 0x0C | 0xE0, self.header[3]])
         length = _lengths(header)[_key(header)]
         side = _side_info(self.header)
-        body = header + bytes(side) + b"Xing" + (1).to_bytes(4, "big") + count.to_bytes(4, "big")
+        xing = b"Xing" + (1).to_bytes(4, "big") + following.to_bytes(4, "big")
+        body = header + bytes(side) + (xing if following else b"")
         return body.ljust(length, b"\0")
 
 

@@ -56,6 +56,12 @@ class Splice(io.RawIOBase):
             left -= len(part)
         return parts[0] if len(parts) == 1 else b"".join(parts)
 
+    def readinto(self, buffer: memoryview, /) -> int:  # type: ignore[override]
+        """Fill `buffer` as far as possible; return how many bytes that were."""
+        data = self.read(len(buffer))
+        buffer[: len(data)] = data
+        return len(data)
+
     def seek(self, offset: int, whence: int = io.SEEK_SET, /) -> int:
         base = {io.SEEK_SET: 0, io.SEEK_CUR: self._position, io.SEEK_END: self._starts[-1]}[whence]
         self._position = max(0, base + offset)
