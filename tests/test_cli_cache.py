@@ -1,4 +1,4 @@
-"""`stembridge cache size|clear` on the folder that the configuration names."""
+"""`stembridge cache size|clear`, and the cache at work under `stembridge render`."""
 
 from __future__ import annotations
 
@@ -7,6 +7,8 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import signals
+import soundfile
 from stembridge.bridge.cli import main
 from stembridge.model.stem_cache import CacheKey, StemCache
 
@@ -51,3 +53,30 @@ def test_another_word_is_a_usage_error(capsys: pytest.CaptureFixture[str]) -> No
         main(["cache", "burn"])
     assert caught.value.code == 2
     assert "size" in capsys.readouterr().err
+
+
+def test_a_render_from_the_cache_gives_the_same_bytes_and_outlives_damage(
+    cache: StemCache, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    song = tmp_path / "song.wav"
+    mix = np.sum(list(signals.song(2.0).values()), axis=0)
+    soundfile.write(song, mix.T, 44100, subtype="FLOAT")
+
+    def remix(out: str, *options: str) -> tuple[bool, bytes]:
+        command = ["render", str(song), "-n", "hpss", "--gain", "percussive=-6", "-o", str(tmp_path / out)]
+        assert main([*command, "--json", *options]) == 0
+        facts = json.loads(capsys.readouterr().out)
+        (file,) = facts["files"]
+        return facts["cached"], Path(file).read_bytes()
+
+    assert remix("a", "--no-cache") == (False, remix("b")[1])
+    assert cache.count() == 3
+    cached, data = remix("c")
+    assert cached
+    assert data == remix("a", "--no-cache")[1]
+    newest = max(cache.folder.glob("*.stems"), key=lambda path: path.stat().st_size)
+    stored = bytearray(newest.read_bytes())
+    stored[len(stored) // 2] ^= 1
+    newest.write_bytes(stored)
+    assert remix("d") == (False, data)  # separated again, and kept again
+    assert remix("e") == (True, data)
