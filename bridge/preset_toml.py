@@ -26,7 +26,7 @@ from .preset_spec import SCHEMA, MasterSettings, Preset, PresetError, RenderSett
 _STEM_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9 _.+-]*")
 _ENTRY_KEYS = ("plugin", "file", "plugin_name", "parameters", "state", "mix", "dual_mono")
 
-# As in model/render/spec.py, which would load the whole renderer; a test holds them together.
+# As in model/rendering/spec.py, which would load the whole renderer; a test holds them together.
 OVERS = ("gain", "clip", "error")
 UNTIL_SILENT = "until-silent"
 
@@ -108,7 +108,7 @@ class _Reader:
         if not _STEM_NAME.fullmatch(stem):
             self._fail("chain", stem, f"{stem!r} is no name of a stem")
         if not isinstance(entries, list) or not all(isinstance(entry, dict) for entry in entries):
-            self._fail(table, None, f"a chain is a list of plug-ins, each under `[[{table}]]`")
+            self._fail("chain", stem, f"a chain is a list of plug-ins, each under `[[{table}]]`")
         origin = f"{self._path.name if self._path else self._name}, {table}"
         return ChainSpec(tuple(self._entry(table, n, entry) for n, entry in enumerate(entries)), origin)
 

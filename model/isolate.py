@@ -129,12 +129,16 @@ class PluginProcess:
         self._stage = path.name
         return list(self.ask("scan", self.load_timeout_s, file=str(path)))
 
+    @property
+    def running(self) -> str | None:
+        """The plug-in of the chain whose code runs at this moment, if any."""
+        number = int(self._header[1])
+        return self.titles[number] if 0 <= number < len(self.titles) else None
+
     def _running(self, do: str) -> tuple[str, str]:
         """Which plug-in has the child, and what it does there."""
-        number = int(self._header[1])
         if do in ("process", "flush", "probe", "reset"):
-            name = self.titles[number] if 0 <= number < len(self.titles) else " > ".join(self.titles)
-            return name, "processing"
+            return self.running or " > ".join(self.titles), "processing"
         return self._stage, "showing its window" if do == "show_window" else "loading"
 
     def _gave_up(self, do: str, timeout_s: float) -> PluginTimeoutError:
@@ -260,6 +264,12 @@ class IsolatedChain(Effect):
     def pid(self) -> int | None:
         """The child's process id; None while there is none."""
         return self._child.pid if self._child is not None else None
+
+    @property
+    def running(self) -> str | None:
+        """The plug-in whose code runs in the child at this moment, if any. May be asked from any thread."""
+        child = self._child
+        return child.running if child is not None else None
 
     def find_idle(self) -> tuple[str, ...]:
         """Which plug-ins change nothing with these settings; ends the stream."""

@@ -114,6 +114,7 @@ class Host:
             answer = {"error": type(error).__name__, "text": str(error)}
         except Exception as error:  # the parent names the plug-in and raises it as a PluginError
             answer = {"error": "PluginError", "text": f"{type(error).__name__}: {error}"}
+        self._header[1] = -1
         self._send(answer)
 
     def _send(self, message: dict[str, Any]) -> None:
@@ -165,7 +166,6 @@ class Host:
         frames = min(out.shape[1], self._audio.shape[2])
         self._audio[1, :, :frames] = out[:, :frames]
         self._rest = out[:, frames:] if frames < out.shape[1] else None
-        self._header[1] = -1
         return {"frames": frames, "more": self._rest is not None}
 
     def do_probe(self) -> Any:

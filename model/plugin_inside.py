@@ -12,6 +12,7 @@ from pedalboard import load_plugin  # type: ignore[attr-defined]
 
 from .chain import load_external, takes_channels
 from .chain_spec import PluginSpec
+from .errors import PluginError
 from .parameters import Value, external_parameters
 
 _Notice = Callable[[str], None]
@@ -46,14 +47,17 @@ def save(plugin: Any, file: Path) -> dict[str, Value]:
 
 
 def scan(path: Path, notice: _Notice) -> list[dict[str, Any]]:
-    """Look into a plug-in file: a summary of each plug-in in it."""
+    """Look into a plug-in file: a summary of each plug-in in it. Raises PluginError."""
     notice(path.name)
-    names = _kind(path).get_plugin_names_for_file(str(path))
     found = []
-    for name in names:
-        notice(f"{path.name} ({name})" if len(names) > 1 else path.name)
-        plugin: Any = load_plugin(str(path), plugin_name=name)
-        found.append({**_summary(plugin), "parameters": len(plugin.parameters)})
+    try:
+        names = _kind(path).get_plugin_names_for_file(str(path))
+        for name in names:
+            notice(f"{path.name} ({name})" if len(names) > 1 else path.name)
+            plugin: Any = load_plugin(str(path), plugin_name=name)
+            found.append({**_summary(plugin), "parameters": len(plugin.parameters)})
+    except (ImportError, ValueError, RuntimeError) as error:
+        raise PluginError(f"{path.name} cannot be loaded: {error}") from error
     return found
 
 

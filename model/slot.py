@@ -30,7 +30,7 @@ class Slot(Effect):
         *,
         where: str = "",
     ) -> None:
-        """`on_run` is called before the plug-in's code is entered; `where` stands before its name in errors."""
+        """`on_run` is called before the plug-in's code is entered; `where` begins its errors."""
         super().__init__()
         self.title = title
         self._where = where
@@ -55,6 +55,7 @@ class Slot(Effect):
         self._forget()
 
     def _forget(self) -> None:
+        self._on_run()
         for board in self._boards:
             board.reset()
 
