@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+import separating
 import signals
 from stembridge.model.errors import ArgumentValueError, StateError
 from stembridge.model.stft import (
@@ -38,7 +39,7 @@ def test_both_windows_invert(kind: Window) -> None:
 
 @pytest.mark.parametrize("frames", [1, 2048, 10_240, 12_345])
 def test_spectra_are_librosas(frames: int) -> None:
-    librosa = pytest.importorskip("librosa", reason="librosa is the reference here")
+    librosa = separating.librosa()
     x = signals.noise(frames, seed=1)
     theirs = librosa.stft(x, n_fft=2048, hop_length=512, pad_mode="constant").swapaxes(1, 2)
     ours = stft(x, 2048, 512)

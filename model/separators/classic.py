@@ -75,14 +75,14 @@ HIT_MARGIN = 0.75
 class Classic(SpectralSeparator):
     """Drums, bass, other and vocals; training-free."""
 
-    name = "classic"
-    stems = ("drums", "bass", "other", "vocals")
-    residual_stem = "other"
+    name: str = "classic"
+    stems: tuple[str, ...] = ("drums", "bass", "other", "vocals")
+    residual_stem: str = "other"
 
     def __init__(self, sample_rate: int, channels: int) -> None:
         window = window_at(sample_rate, 4096)
         # (stems, bins) for each kind of sound
-        frequencies: NDArray[np.float64] = np.arange(window // 2 + 1) * (sample_rate / window)
+        frequencies = np.asarray(np.arange(window // 2 + 1) * (sample_rate / window), np.float64)
         self._shares = {kind: _shares_at(frequencies, rows) for kind, rows in SHARES.items()}
         self._along_time = RunningMedian(TONAL_FRAMES)
         self._waiting = np.zeros((channels, 0, window // 2 + 1), np.complex64)

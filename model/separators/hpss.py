@@ -21,9 +21,9 @@ from .spectral import SpectralSeparator
 class Hpss(SpectralSeparator):
     """Harmonic and percussive parts; training-free."""
 
-    name = "hpss"
-    stems = ("harmonic", "percussive")
-    residual_stem = "harmonic"
+    name: str = "hpss"
+    stems: tuple[str, ...] = ("harmonic", "percussive")
+    residual_stem: str = "harmonic"
 
     def __init__(
         self,

@@ -41,9 +41,9 @@ Neighbours = Literal["earliest", "nearest"]
 class Repet(SpectralSeparator):
     """Vocals and accompaniment by repetition; training-free."""
 
-    name = "repet"
-    stems = ("accompaniment", "vocals")
-    residual_stem = "accompaniment"
+    name: str = "repet"
+    stems: tuple[str, ...] = ("accompaniment", "vocals")
+    residual_stem: str = "accompaniment"
 
     def __init__(
         self,
