@@ -7,7 +7,7 @@ import platform
 import statistics
 import subprocess
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 
@@ -34,7 +34,7 @@ def measure(command: Sequence[str], env: dict[str, str] | None = None) -> Run:
     return Run(wall_s, usage.ru_utime + usage.ru_stime, usage.ru_maxrss / 1024)
 
 
-def alternate(commands: dict[str, Sequence[str]], runs: int) -> dict[str, list[Run]]:
+def alternate(commands: Mapping[str, Sequence[str]], runs: int) -> dict[str, list[Run]]:
     """Run several commands in turn, A B A B, so that a machine whose speed drifts treats all alike."""
     results: dict[str, list[Run]] = {name: [] for name in commands}
     for _ in range(runs):

@@ -10,6 +10,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -74,13 +75,13 @@ def main() -> None:
             path = Path(folder) / f"song.{fmt.container}"
             row(
                 f"encode {name}, dithered" if fmt.integer else f"encode {name}",
-                lambda p=path, f=fmt: encode(p, f, mix),
+                partial(encode, path, fmt, mix),
             )
-            row(f"decode {name}", lambda p=path: decode(p))
+            row(f"decode {name}", partial(decode, path))
     row("loudness, range and true peak", lambda: measure(mix))
     row("resample 44.1 to 48 kHz", lambda: resample(mix))
     for model in ("classic", "hpss", "repet"):
-        row(f"separate {model}", lambda m=model: separate(m, mix))
+        row(f"separate {model}", partial(separate, model, mix))
     row("mix four stems, faders moved", lambda: remix(stems, mix))
     seconds = mix.shape[1] / RATE
     lines = [

@@ -11,7 +11,7 @@ import importlib
 import os
 import signal
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from importlib.metadata import version
 
 COMMANDS: dict[str, str] = {
@@ -34,30 +34,50 @@ class UsageError(Exception):
 def main(argv: Sequence[str] | None = None) -> int:
     """Run one command; return 0 all done, 1 something failed, 2 usage, 130 interrupted."""
     arguments = list(sys.argv[1:] if argv is None else argv)
+    chosen = next((argument for argument in arguments if not argument.startswith("-")), None)
+    if chosen not in COMMANDS:
+        _overview().parse_args(arguments)
+    assert chosen is not None
+    place = arguments.index(chosen)
+    text = COMMANDS[chosen]
+    command = argparse.ArgumentParser(
+        prog=f"stembridge {chosen}", description=text[0].upper() + text[1:] + "."
+    )
+    module = importlib.import_module(f"{__name__}.{chosen}")
+    module.configure(command)
+    rest = [*arguments[:place], *arguments[place + 1 :]]
+    try:
+        # Songs may stand before, between and after the flags.
+        parsed = command.parse_intermixed_args(rest)
+    except TypeError:  # argparse's word for a command that has sub-commands of its own
+        parsed = command.parse_args(rest)
+    return _run(module.run, parsed, command)
+
+
+def _overview() -> argparse.ArgumentParser:
+    """What there is, for `--help` and for a command that there is not."""
     parser = argparse.ArgumentParser(
         prog="stembridge",
         description="Stems, gains and plug-in chains, under a DAW's control.",
-        epilog="example: stembridge render song.flac --preset karaoke",
+        epilog="`stembridge COMMAND --help` says more. Example: stembridge render song.flac --preset karaoke",
     )
     parser.add_argument("--version", action="version", version=f"stembridge {version('stembridge')}")
     commands = parser.add_subparsers(dest="command", metavar="COMMAND", required=True)
-    chosen = next((argument for argument in arguments if not argument.startswith("-")), None)
     for name, text in COMMANDS.items():
-        command = commands.add_parser(name, help=text, description=text[0].upper() + text[1:] + ".")
-        if name == chosen:
-            importlib.import_module(f"{__name__}.{name}").configure(command)
-    parsed = parser.parse_args(arguments)
-    return _run(parsed, commands.choices[parsed.command])
+        commands.add_parser(name, help=text)
+    return parser
 
 
-def _run(parsed: argparse.Namespace, command: argparse.ArgumentParser) -> int:
+def _run(
+    work: Callable[[argparse.Namespace], int], parsed: argparse.Namespace, command: argparse.ArgumentParser
+) -> int:
     from stembridge.model.errors import StembridgeError
     from stembridge.model.platform import keep_freed_memory
 
     keep_freed_memory()
     signal.signal(signal.SIGTERM, _terminate)
     try:
-        code: int = importlib.import_module(f"{__name__}.{parsed.command}").run(parsed)
+        code = work(parsed)
         sys.stdout.flush()
         return code
     except UsageError as error:

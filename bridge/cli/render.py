@@ -25,6 +25,7 @@ examples:
 
 def configure(parser: argparse.ArgumentParser) -> None:
     """Add this command's arguments."""
+    parser.usage = "stembridge render SONG|DIR|GLOB... [flags]"
     parser.epilog = EXAMPLES
     parser.formatter_class = argparse.RawDescriptionHelpFormatter
     arg = parser.add_argument

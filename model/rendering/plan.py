@@ -13,6 +13,7 @@ from ..audio import AudioInfo
 from ..decoder import open_audio
 from ..errors import ArgumentValueError, OutputError
 from ..format_limits import check_format
+from ..mixer import Mixer
 from ..registry import separator_entry
 from ..residual import stems_after
 from ..separators.stems_from import find_stems, residual_stem_of
@@ -81,7 +82,7 @@ def plan_render(spec: RenderSpec) -> Plan:
     with open_audio(spec.source) as reader:
         info = reader.info
     model, stems = _stems(spec)
-    _check_names(spec, stems)
+    _check_names(spec, info, stems)
     check_format(spec.format, spec.sample_rate or info.sample_rate, info.channels)
     start, end = _region(spec, info)
     whole = (start, end) == (0, info.frames)
@@ -126,7 +127,7 @@ def complement(name: str) -> str | None:
     return name.removeprefix("no_") if name.startswith("no_") else None
 
 
-def _check_names(spec: RenderSpec, stems: tuple[str, ...]) -> None:
+def _check_names(spec: RenderSpec, info: AudioInfo, stems: tuple[str, ...]) -> None:
     def check(name: str, where: str) -> None:
         if name not in stems:
             close = get_close_matches(name, stems, n=1)
@@ -141,8 +142,8 @@ def _check_names(spec: RenderSpec, stems: tuple[str, ...]) -> None:
         check(name, "--sensitivity")
     for version in spec.versions:
         where = f"preset {version.name}" if version.name else "the mix"
-        mixer = version.mixer
-        for name in (*mixer.gains_db, *sorted(mixer.mutes | mixer.solos), *mixer.pans, *version.chains):
+        Mixer(stems, info.channels, info.sample_rate, residual_policy=spec.residual, state=version.mixer)
+        for name in version.chains:
             check(name, where)
         for submix, members in version.submixes.items():
             if submix in stems or submix == version.mix_name:
