@@ -66,7 +66,8 @@ def _configuration() -> tuple[Config, Check]:
         return Config(), Check("config", "fail", str(error), "correct that line, or move the file away")
     if config.path is None:
         return config, Check("config", "ok", f"no {path}; the defaults hold")
-    return config, Check("config", "ok", f"{path}, {len(config.lines)} settings")
+    later = f"; {', '.join(f'[{name}]' for name in config.later)} left to `serve`" if config.later else ""
+    return config, Check("config", "ok", f"{path}, {len(config.lines)} settings{later}")
 
 
 def _version(package: str) -> str | None:

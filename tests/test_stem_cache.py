@@ -310,6 +310,34 @@ def test_a_killed_writer_leaves_nothing_after_the_next_one(tmp_path: Path) -> No
     assert leftovers(cache) == []
 
 
+@pytest.mark.parametrize("steps", range(6))
+def test_wherever_a_writer_is_killed_an_entry_is_whole_or_not_there(tmp_path: Path, steps: int) -> None:
+    body = """
+print("start", flush=True)
+key, entry = writer(sys.argv[1], 70_000)
+for start in (0, 30_000, 60_000):
+    print("write", flush=True)
+    entry.write(data[:, :, start : start + 30_000])
+print("close", flush=True)
+entry.close()
+print("end", flush=True)
+sys.stdin.readline()
+"""
+    with program(body, tmp_path) as doomed:
+        assert doomed.stdout is not None
+        for _ in range(1 + steps):
+            assert doomed.stdout.readline()
+        doomed.kill()
+    cache = StemCache(tmp_path)
+    found = cache.lookup(key())
+    if found is not None:
+        np.testing.assert_array_equal(found.read(0, 70_000), estimates(70_000))
+    assert (found is not None) or steps < 5
+    cache.clear()
+    assert not list(tmp_path.glob("*.stems"))
+    assert [name for name in leftovers(cache) if name.endswith(".part")] == []
+
+
 def test_a_live_writer_is_not_swept(tmp_path: Path) -> None:
     cache = StemCache(tmp_path)
     with program(_WAITING_WRITER, tmp_path) as writer:
