@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 from stembridge.bridge.config import Config, ConfigError, RenderDefaults, config_path, load_config
-from stembridge.model.render.naming import DEFAULT_TEMPLATE
-from stembridge.model.render.spec import RenderSpec
+from stembridge.model.rendering.naming import DEFAULT_TEMPLATE
+from stembridge.model.rendering.spec import RenderSpec
 
 FULL = """\
 schema = 1
