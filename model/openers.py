@@ -111,7 +111,8 @@ def _open_aiff(path: Path) -> Opened:
 
 def _open_flac(path: Path) -> Opened:
     layout = flac.read_layout(path)
-    if layout.bits not in (8, 16, 24):
+    if layout.bits not in (8, 16, 24) or not layout.rising:
+        # glued together without renumbering: libFLAC reads the first piece, ffmpeg all of them
         return dataclasses.replace(_open_ffmpeg(path), codec="flac")
     spliced = Splice(path, layout.mended()) if layout.mend else None
     source = FlacSource(path, spliced, layout.frames, layout.md5)

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import hashlib
 from pathlib import Path
-from typing import Protocol
+from typing import Any, Protocol
 
 import numpy as np
+from numpy.typing import NDArray
 from pedalboard.io import ReadableAudioFile
 
 from .audio import Audio
@@ -64,6 +65,7 @@ class PedalboardSource:
         try:
             if self._dtype in ("int8", "int16"):
                 raw = self._file.read_raw(frames)
+                self._see(raw)
                 scale = np.float32(2.0 ** (1 - 8 * raw.dtype.itemsize))
                 return np.multiply(raw, scale, dtype=np.float32)
             audio: Audio = self._file.read(frames)
@@ -74,8 +76,12 @@ class PedalboardSource:
             # integers again, in float32 too
             np.multiply(audio, np.float32(2**23 - 1), out=audio)
             np.rint(audio, out=audio)
+            self._see(audio)
             np.multiply(audio, np.float32(2.0**-23), out=audio)
         return audio
+
+    def _see(self, integers: NDArray[np.integer[Any] | np.float32]) -> None:
+        """For those who want to see 8, 16 and 24 bit samples as integers, `(channels, frames)`."""
 
     def seek(self, frame: int) -> None:
         self._file.seek(frame)
@@ -107,19 +113,22 @@ class FlacSource(PedalboardSource):
     def read(self, frames: int) -> Audio:
         audio = super().read(min(frames, self._total - self._at))
         self._at += audio.shape[1]
-        if self._hash is not None and audio.shape[1]:
-            bits = int(self.bit_depth)
-            grid = (audio.T * np.float32(2 ** (bits - 1))).astype("<i4", order="C")
-            if bits == 24:
-                self._hash.update(np.ascontiguousarray(grid.view(np.uint8).reshape(-1, 4)[:, :3]).data)
-            else:
-                self._hash.update(grid.astype({8: "<i1", 16: "<i2"}[bits]).data)
-            if self._at == self._total and self._hash.digest() != self._md5:
-                raise AudioFileError(
-                    f"{self._path}: its samples do not match the checksum in its header: it is damaged. "
-                    "Download or export it again (or decode it to WAV, to use it as it is)"
-                )
+        if self._hash is not None and self._at == self._total and self._hash.digest() != self._md5:
+            raise AudioFileError(
+                f"{self._path}: its samples do not match the checksum in its header: it is damaged. "
+                "Download or export it again (or decode it to WAV, to use it as it is)"
+            )
         return audio
+
+    def _see(self, integers: NDArray[np.integer[Any] | np.float32]) -> None:
+        if self._hash is None or integers.shape[1] == 0:
+            return
+        if integers.dtype == np.float32:
+            grid = integers.T.astype("<i4", order="C")
+            self._hash.update(np.ascontiguousarray(grid.view(np.uint8).reshape(-1, 4)[:, :3]).data)
+        else:
+            little = integers.dtype.newbyteorder("<")
+            self._hash.update(integers.T.astype(little, order="C").data)
 
     def seek(self, frame: int) -> None:
         super().seek(frame)

@@ -13,6 +13,7 @@ import pytest
 import signals
 import soundfile
 from stembridge.model.audio import Audio
+from stembridge.model.containers import flac
 from stembridge.model.decoder import open_audio, read_audio
 from stembridge.model.errors import AudioFileError
 
@@ -134,3 +135,17 @@ def test_without_ffmpeg_the_error_names_the_fix(tmp_path: Path, monkeypatch: pyt
     command = {"linux": "apt install ffmpeg", "darwin": "brew install ffmpeg"}.get(sys.platform, "ffmpeg")
     with pytest.raises(AudioFileError, match=command):
         open_audio(path)
+
+
+def test_flac_glued_together_is_read_to_its_end(tmp_path: Path) -> None:
+    # the frame numbers start again at the seam; libFLAC stops there, at the length in the header
+    peers.require("ffmpeg")
+    path = tmp_path / "glued.flac"
+    audio = signals.noise(FRAMES)
+    soundfile.write(path, audio.T, 44100, subtype="PCM_16")
+    one, _ = read_audio(path)
+    whole = path.read_bytes()
+    path.write_bytes(whole + whole[flac.read_layout(path).start :])
+    two, info = read_audio(path)
+    assert (info.codec, info.bit_depth, info.frames) == ("flac", "16", 2 * FRAMES)
+    assert np.array_equal(two, np.concatenate([one, one], axis=1))

@@ -32,6 +32,8 @@ class FlacLayout:
     md5: bytes | None
     """Of all samples, interleaved little-endian integers; None when the encoder did not count."""
     mend: bool
+    rising: bool
+    """Frames are numbered upwards throughout; not so in files glued together from several."""
     warnings: tuple[str, ...]
 
     def mended(self) -> list[Piece]:
@@ -53,6 +55,7 @@ def read_layout(path: Path) -> FlacLayout:
         bits = ((info[12] & 1) << 4 | info[13] >> 4) + 1
         said = (info[13] & 0x0F) << 32 | int.from_bytes(info[14:18], "big")
         stop, frames, broken = _last_frame(file, info, start, _without_tag(file, size))
+        rising = _rising(file, info, start, stop)
     warnings = []
     if frames == 0 and (said or stop > start):
         raise AudioFileError(
@@ -66,7 +69,9 @@ def read_layout(path: Path) -> FlacLayout:
         warnings.append(f"the end is damaged; the {frames} frames before it were read")
     checked = info[18:34] if any(info[18:34]) and not warnings else None
     channels = (info[12] >> 1 & 7) + 1
-    return FlacLayout(info, channels, bits, start, stop, frames, checked, frames != said, tuple(warnings))
+    return FlacLayout(
+        info, channels, bits, start, stop, frames, checked, frames != said, rising, tuple(warnings)
+    )
 
 
 def _metadata(path: Path, file: BinaryIO) -> tuple[bytes, int]:
@@ -133,6 +138,35 @@ def _last_frame(file: BinaryIO, info: bytes, start: int, size: int) -> tuple[int
         if low == start:
             return start, 0, size > start
         tail *= 8
+
+
+def _rising(file: BinaryIO, info: bytes, start: int, stop: int, probes: int = 16) -> bool:
+    """Whether sample numbers rise from probe to probe through the file."""
+    highest = -1
+    for probe in range(probes):
+        file.seek(start + (stop - start) * probe // probes)
+        data = file.read(min(_TAIL, stop - file.tell()))
+        position = -1
+        while (position := data.find(b"\xff", position + 1)) >= 0:
+            header = _frame_header(data, position, info)
+            if header is None or (header[0] < highest and not _whole_frame(data, position, info)):
+                continue
+            if header[0] < highest:
+                return False
+            highest = header[0]
+            break
+    return True
+
+
+def _whole_frame(data: bytes, at: int, info: bytes) -> bool:
+    """Whether one of the next frame headers ends a frame that begins at `at`, by its CRC-16."""
+    ends, position = 0, at + 1
+    while ends < 3 and (position := data.find(b"\xff", position + 1)) >= 0:
+        if _frame_header(data, position, info) is not None:
+            if _crc16(data[at:position]) == 0:
+                return True
+            ends += 1
+    return False
 
 
 def _frame_header(data: bytes, at: int, info: bytes) -> tuple[int, int] | None:
