@@ -118,9 +118,9 @@ class Parallel(Board):
     there within 20 ms. Without branches there is silence, as in pedalboard's `Mix`, which this replaces.
 
     >>> from pedalboard import Gain
-    >>> both = Parallel([None, [Gain(6), Gain(-6)]], gains_db=[-6, 0])
+    >>> both = Parallel([None, [Gain(6), Gain(-6)]], gains_db=[-144, 0])
     >>> both(np.ones(2, np.float32), 44100).round(3).tolist()
-    [1.501, 1.501]
+    [1.0, 1.0]
     """
 
     def __init__(

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from itertools import takewhile
 
 import numpy as np
 import pedalboard
@@ -67,13 +68,12 @@ class Line:
 
     def latency(self, sample_rate: float, channels: int) -> int:
         """Frames held back. Without a stream, plug-ins that do not tell are asked with silence."""
-        total = 0
-        for stage in self._stages:
-            if isinstance(stage, NativeGroup):
-                total += sum(leaf.latency(sample_rate, channels) for leaf in stage.leaves)
-            else:
-                total += stage.reported_latency_samples
-        return total
+        return sum(
+            stage.latency(sample_rate, channels)
+            if isinstance(stage, NativeGroup)
+            else stage.reported_latency_samples
+            for stage in self._stages
+        )
 
     def reset(self) -> None:
         """Clear every plug-in now, and be without a stream."""
@@ -97,28 +97,34 @@ class Line:
         """The next chunk of the stream; returns what comes out at the end of the row."""
         return self._through(self._stages, block, buffer_size)
 
+    # A piece ends at each effect, as if all were called one after the other. Between native groups it
+    # does not, as in pedalboard: a group with latency looks ahead into what rings on in the one before.
+    # So the first of neighbouring groups is given that much silence more.
+
     def finish(self) -> Audio:
         """End the stream: what was inside each item, through those after it."""
         sample_rate, channels = self._open
-        parts: list[Audio] = [np.empty((channels, 0), np.float32)]
-        for index, stage in enumerate(self._stages):
+        tail = np.empty((channels, 0), np.float32)
+        for stage, overhang, extra in self._overhangs(NativeGroup.latency):
+            tail = self._through([stage], _lengthened(tail, extra), BUFFER_SIZE)
             if isinstance(stage, NativeGroup):
-                tail = stage.finish(sample_rate, channels)
+                rest = stage.finish(sample_rate, channels)
             else:
-                tail = stage.flush()
-            if tail.size:
-                parts.append(self._through(self._stages[index + 1 :], tail, BUFFER_SIZE))
+                rest = stage.flush() if stage.streaming else tail[:, :0]
+            tail = np.concatenate([tail, rest], axis=1)
+            tail = tail[:, : max(0, tail.shape[1] - overhang)]
         self._spec = None
-        return np.concatenate(parts, axis=1)
+        return tail
 
     def whole(self, audio: Audio, sample_rate: float, buffer_size: int) -> Audio:
         """One whole piece through everything; as long as it was."""
         self._spec = (sample_rate, audio.shape[0])
-        for stage in self._stages:
+        for stage, overhang, extra in self._overhangs(NativeGroup.latency_at):
             if isinstance(stage, NativeGroup):
-                audio = stage.whole(audio, sample_rate, buffer_size)
+                audio = stage.whole(_lengthened(audio, extra), sample_rate, buffer_size)
             else:
                 audio = stage.process_planar(audio, sample_rate, buffer_size, reset=True)
+            audio = np.ascontiguousarray(audio[:, : audio.shape[1] - overhang])
         if not all(
             stage.resumable if isinstance(stage, NativeGroup) else stage.streaming for stage in self._stages
         ):
@@ -134,6 +140,24 @@ class Line:
     def _open(self) -> tuple[float, int]:
         assert self._spec is not None
         return self._spec
+
+    def _overhangs(
+        self, latency: Callable[[NativeGroup, float, int], int]
+    ) -> Iterator[tuple[Stage, int, int]]:
+        """Each stage, how much too long the sound is after it, and how much to lengthen it before."""
+        late = [0] * (len(self._stages) + 1)
+        for index in range(1, len(self._stages)):
+            stage, before = self._stages[index], self._stages[index - 1]
+            if isinstance(stage, NativeGroup) and isinstance(before, NativeGroup):
+                late[index] = latency(stage, *self._open)
+        for index, stage in enumerate(self._stages):
+            first = index == 0 or not isinstance(self._stages[index - 1], NativeGroup)
+            run = takewhile(
+                lambda later: isinstance(self._stages[later], NativeGroup),
+                range(index + 1, len(self._stages)),
+            )
+            extra = sum(late[later] for later in run) if first and isinstance(stage, NativeGroup) else 0
+            yield stage, late[index], extra
 
     def _through(self, stages: Sequence[Stage], audio: Audio, buffer_size: int) -> Audio:
         sample_rate, _ = self._open
@@ -186,6 +210,12 @@ class Line:
         if kept is None or [id(branch) for branch in kept[1]] != [id(branch) for branch in branches]:
             self._mixes[id(mix)] = kept = (mix, branches, Parallel(branches))
         return kept[2]
+
+
+def _lengthened(audio: Audio, frames: int) -> Audio:
+    if frames == 0:
+        return audio
+    return np.concatenate([audio, np.zeros((audio.shape[0], frames), np.float32)], axis=1)
 
 
 def check_duplicates(items: Iterable[Item]) -> None:

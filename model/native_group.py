@@ -137,10 +137,14 @@ class Leaf:
             )
         if not self._clean:
             self.reset()
+        self.latency_at(sample_rate, channels)
+
+    def latency_at(self, sample_rate: float, channels: int) -> int:
+        """Frames it will hold back in a stream of this rate; may reset it to find out."""
         if isinstance(self.plugin, pedalboard.ExternalPlugin):
             self._meet_rate(sample_rate, channels)
         self._probed = None
-        self.latency(sample_rate, channels)
+        return self.latency(sample_rate, channels)
 
     def _meet_rate(self, sample_rate: float, channels: int) -> None:
         """Let a VST3 see a new rate, which its latency may depend on; it is only told with a block."""
@@ -205,6 +209,14 @@ class NativeGroup:
     def resumable(self) -> bool:
         """Whether a stream can go on where a whole piece ended."""
         return all(leaf.streams and leaf.known_latency == 0 for leaf in self.leaves)
+
+    def latency(self, sample_rate: float, channels: int) -> int:
+        """Frames it holds back; without a stream, plug-ins that do not tell are asked with silence."""
+        return sum(leaf.latency(sample_rate, channels) for leaf in self.leaves)
+
+    def latency_at(self, sample_rate: float, channels: int) -> int:
+        """Frames it will hold back in a stream of this rate; may reset its plug-ins to find out."""
+        return sum(leaf.latency_at(sample_rate, channels) for leaf in self.leaves)
 
     def start(self, sample_rate: float, channels: int) -> None:
         """Begin a stream."""
