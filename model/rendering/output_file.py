@@ -80,7 +80,7 @@ class OutputFile:
         self._resampler = (
             Resampler(source_rate, sample_rate, channels) if sample_rate != source_rate else None
         )
-        self._meter = LoudnessMeter(sample_rate, channels)
+        self._meter = LoudnessMeter(sample_rate, channels, true_peak=False)
         self._queue: queue.Queue[Audio | None] = queue.Queue(_QUEUE_BLOCKS)
         self._error: BaseException | None = None
         self._thread: threading.Thread | None = None

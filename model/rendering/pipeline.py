@@ -120,12 +120,14 @@ def _render(plan: Plan, cache: StemCache | None, began: float) -> Iterator[Progr
         )
         for file in files:
             file.publish()
-        warnings = (*plan.info.warnings, *bus.warnings, *opened.warnings)
+        warnings = [*plan.info.warnings, *bus.warnings, *opened.warnings]
+        if opened.recording is not None and opened.recording.failed:
+            warnings.append(f"its stems are not kept in the cache: {opened.recording.failed}")
         write_manifest(plan, source_hash, entries, null_db, warnings)
         for folder in {file.path.parent for file in files}:
             platform.sync_folder(folder)
     seconds, gain_db = time.monotonic() - began, gain_to_db(files[0].gain)
-    result = RenderResult(plan, entries, False, opened.cached, null_db, gain_db, warnings, seconds)
+    result = RenderResult(plan, entries, False, opened.cached, null_db, gain_db, tuple(warnings), seconds)
     yield Progress("done", 1.0, result)
 
 

@@ -12,6 +12,7 @@ from types import TracebackType
 from typing import Self
 
 from ..audio import Audio
+from ..cache_entry import CacheWriter
 from ..decoder import AudioReader
 from ..registry import create_separator
 from ..separation import Separated, StemStream
@@ -73,7 +74,10 @@ class OpenSeparator:
     separator: Separator
     cached: bool = False
     """Whether its stems come from the cache."""
+    recording: CacheWriter | None = None
+    """The cache entry it fills as it goes, if any."""
     warnings: tuple[str, ...] = ()
+    """What is wrong with the stems' files."""
 
 
 def open_separator(plan: Plan, source_hash: str, cache: StemCache | None, stack: ExitStack) -> OpenSeparator:
@@ -93,7 +97,8 @@ def open_separator(plan: Plan, source_hash: str, cache: StemCache | None, stack:
         channels=info.channels,
         frames=info.frames,
         parameters={
-            "stembridge": version("stembridge"),
+            **{name: version(name) for name in ("stembridge", "pedalboard", "numpy", "scipy")},
+            "codec": info.codec,
             "options": dict(spec.options),
             "device": spec.device,
         },
@@ -116,7 +121,7 @@ def open_separator(plan: Plan, source_hash: str, cache: StemCache | None, stack:
         frames=info.frames,
     )
     stack.callback(writer.abort)  # does nothing once the song is complete
-    return OpenSeparator(RecordingSeparator(separator, writer))
+    return OpenSeparator(RecordingSeparator(separator, writer), recording=writer)
 
 
 class ReadAhead:
