@@ -441,6 +441,15 @@ def test_a_missing_plugin_stops_the_render_before_it_starts(song: Path, tmp_path
     assert not files(tmp_path / "out")
 
 
+def test_a_plugin_that_changes_nothing_is_reported(song: Path, tmp_path: Path) -> None:
+    chain = ChainSpec((PluginSpec(plugin="Gain", parameters={"gain_db": 0.0}),), "mine.toml, chain.mix")
+    result = run(RenderSpec(song, tmp_path, versions=(Version("same", mix_chain=chain),)))
+    assert result.warnings == ("mine.toml, chain.mix: Gain changes nothing with these settings",)
+    assert json.loads((tmp_path / "classic/Song/Song.stems.json").read_text())["warnings"] == list(
+        result.warnings
+    )
+
+
 @pytest.mark.parametrize("frames", [0, 1, 2, 100])
 def test_the_shortest_songs(tmp_path: Path, frames: int) -> None:
     song = tmp_path / "Short.wav"

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 from stembridge.bridge.cli import render
-from stembridge.bridge.config import Config, RenderDefaults
+from stembridge.bridge.config import Config, PluginSettings, RenderDefaults
 from stembridge.bridge.inputs import Song
 from stembridge.bridge.preset_spec import RenderSettings
 from stembridge.bridge.requests import RenderRequest
@@ -59,6 +59,10 @@ def test_flag_over_preset_over_config_over_default(preset: str) -> None:
     )
     assert (flagged.model, flagged.overs, flagged.tail) == ("classic", "error", "until-silent")
     assert flagged.format == OutputFormat("wav", "16")
+
+
+def test_plugin_folders_of_the_config_reach_the_render() -> None:
+    assert spec(Config(plugins=PluginSettings((Path("mine"),)))).plugin_folders == (Path("mine"),)
 
 
 def test_gains_mutes_and_chains_of_flags_join_the_presets(preset: str) -> None:

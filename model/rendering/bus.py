@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from contextlib import ExitStack, closing
-from functools import lru_cache
 
 import numpy as np
 from numpy.typing import NDArray
@@ -11,6 +10,7 @@ from numpy.typing import NDArray
 from ..audio import Audio
 from ..chain import validate
 from ..chain_spec import ChainSpec
+from ..errors import PluginError
 from ..isolate import IsolatedChain, open_chain
 from ..mixer import Mixer
 from ..quantise import Dither
@@ -127,7 +127,7 @@ class _Lane:
 
         def stream(spec: ChainSpec) -> EffectStream:
             spec = spec.located(plan.spec.plugin_folders)
-            self.warnings += _warnings(_Hashed(spec), rate, channels)
+            self.warnings += _try_out(spec, rate, channels)
             chain = open_chain(spec, rate, channels, block_frames=BLOCK_FRAMES)
             if isinstance(chain, IsolatedChain):
                 stack.enter_context(closing(chain))
@@ -205,25 +205,25 @@ class _Lane:
         return total.astype(np.float32)
 
 
-class _Hashed:
-    """A chain as a dictionary key: chains are equal when their facts are."""
-
-    def __init__(self, spec: ChainSpec) -> None:
-        self.spec = spec
-        self._facts = repr(spec.facts())
-
-    def __hash__(self) -> int:
-        return hash(self._facts)
-
-    def __eq__(self, other: object) -> bool:
-        return isinstance(other, _Hashed) and self._facts == other._facts
+_TRIED: dict[tuple[str, int, int], tuple[str, ...] | PluginError] = {}
 
 
-@lru_cache(maxsize=64)
-def _warnings(chain: _Hashed, sample_rate: int, channels: int) -> tuple[str, ...]:
-    """Try a chain out before the work, once per batch; what it says is the user's to know."""
-    report = validate(chain.spec, sample_rate, channels)
-    return tuple(f"{chain.spec.origin}: {text}" for text in report.warnings)
+def _try_out(chain: ChainSpec, sample_rate: int, channels: int) -> tuple[str, ...]:
+    """Try a chain out before the work and return what the user should know; once per batch.
+
+    A failure is remembered too, so that a plug-in that hangs costs its time-out once and not per song.
+    """
+    key = repr(chain.facts()), sample_rate, channels
+    if key not in _TRIED:
+        try:
+            report = validate(chain, sample_rate, channels)
+            _TRIED[key] = tuple(f"{chain.origin}: {text}" for text in report.warnings)
+        except PluginError as error:
+            _TRIED[key] = error
+    found = _TRIED[key]
+    if isinstance(found, PluginError):
+        raise found
+    return found
 
 
 def _peak(audio: Audio) -> float:
