@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 import threading
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import replace
 from difflib import get_close_matches
 from typing import Any, Literal
@@ -12,7 +12,8 @@ from typing import Any, Literal
 import numpy as np
 
 from .errors import ArgumentTypeError
-from .mixer import Mixer, MixerState
+from .mixer import Mixer
+from .remix import stem_index
 from .residual import ResidualPolicy
 from .sensitivity import NEUTRAL, check_sensitivity
 
@@ -83,48 +84,44 @@ class StemParameters:
             return state.pans[stem]
         return stem in (state.mutes if kind == "mute" else state.solos)
 
-    def set(self, name: str, value: object) -> None:
-        """Set one parameter. Raises AttributeError naming the nearest one when there is none of that name."""
-        if name == MASTER:
-            self.set_all(master_gain_db=value)
-            return
-        stem, kind = self._found(name)
-        if kind in ("mute", "solo"):
-            on = _switch(name, value)
-            with self._lock:
-                (self._mixer.set_mute if kind == "mute" else self._mixer.set_solo)(stem, on)
-            return
-        self.set_all(**{{"gain_db": "gains_db"}.get(kind, kind): {stem: value}})
+    def name_of(self, stem: str, kind: Kind) -> str:
+        """The parameter of one stem. Raises ArgumentValueError naming the nearest stem."""
+        stem_index(self._model_stems if kind == "sensitivity" else self._stems, stem)
+        return f"{_python_name(stem)}_{kind}"
 
-    def set_all(
-        self,
-        *,
-        gains_db: Mapping[str, object] | None = None,
-        mute: Iterable[str] = (),
-        solo: Iterable[str] = (),
-        pan: Mapping[str, object] | None = None,
-        sensitivity: Mapping[str, object] | None = None,
-        master_gain_db: object = None,
-    ) -> None:
-        """Set several at once, all or none; what is not named stays."""
-        gains = {stem: _number(f"gain of {stem}", value) for stem, value in (gains_db or {}).items()}
-        pans = {stem: _number(f"pan of {stem}", value) for stem, value in (pan or {}).items()}
-        wanted = {
-            stem: _number(f"sensitivity of {stem}", value) for stem, value in (sensitivity or {}).items()
-        }
+    def update(self, values: Mapping[str, object]) -> None:
+        """Set parameters by name, all of them or, if one is wrong, none.
+
+        Raises AttributeError naming the nearest one when there is none of a name.
+        """
         with self._lock:
-            changed = check_sensitivity({**self.sensitivity, **wanted}, self._model_stems)
-            now: MixerState = self._mixer.state
-            master = now.master_gain_db if master_gain_db is None else _number("master gain", master_gain_db)
+            now = self._mixer.state
+            master = now.master_gain_db
+            numbers: dict[str, dict[str, float]] = {
+                "gain_db": dict(now.gains_db),
+                "pan": dict(now.pans),
+                "sensitivity": dict(self.sensitivity),
+            }
+            switches = {"mute": set(now.mutes), "solo": set(now.solos)}
+            for name, value in values.items():
+                if name == MASTER:
+                    master = _number(name, value)
+                    continue
+                stem, kind = self._found(name)
+                if kind in switches:
+                    (switches[kind].add if _switch(name, value) else switches[kind].discard)(stem)
+                else:
+                    numbers[kind][stem] = _number(name, value)
+            sensitivity = check_sensitivity(numbers["sensitivity"], self._model_stems)
             self._mixer.state = replace(
                 now,
-                gains_db={**now.gains_db, **gains},
-                pans={**now.pans, **pans},
-                mutes=now.mutes | _stem_set(mute),
-                solos=now.solos | _stem_set(solo),
+                gains_db=numbers["gain_db"],
+                pans=numbers["pan"],
+                mutes=frozenset(switches["mute"]),
+                solos=frozenset(switches["solo"]),
                 master_gain_db=master,
             )
-            self.sensitivity = changed
+            self.sensitivity = sensitivity
 
     def moved(self) -> dict[str, float | bool]:
         """The parameters that are not at their default."""
@@ -148,13 +145,9 @@ def _python_name(stem: str) -> str:
     return re.sub(r"\W", "_", stem)
 
 
-def _stem_set(names: Iterable[str]) -> frozenset[str]:
-    return frozenset([names] if isinstance(names, str) else names)
-
-
 def _number(what: str, value: Any) -> float:
     if isinstance(value, bool | np.bool_) or not isinstance(value, int | float | np.integer | np.floating):
-        raise ArgumentTypeError(f"the {what} must be a number; got {value!r}")
+        raise ArgumentTypeError(f"{what} must be a number; got {value!r}")
     return float(value)
 
 

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from types import MappingProxyType
-from typing import Any
+from types import MappingProxyType, TracebackType
+from typing import Any, Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -24,7 +24,7 @@ from .residual import ResidualPolicy, stems_after
 from .separation import Separated, StemStream
 from .separators.protocol import Separator
 from .separators.stems_from import StemsFrom
-from .stem_parameters import StemParameters
+from .stem_parameters import MASTER, Kind, StemParameters
 
 STEMS_FROM = "stems-from"
 
@@ -65,8 +65,8 @@ class StemSeparator(Effect):
         model: str = "default",
         *,
         gains_db: Mapping[str, float] | None = None,
-        mute: Iterable[str] = (),
-        solo: Iterable[str] = (),
+        mute: str | Iterable[str] = (),
+        solo: str | Iterable[str] = (),
         pan: Mapping[str, float] | None = None,
         sensitivity: Mapping[str, float] | None = None,
         residual: ResidualPolicy = "other",
@@ -90,13 +90,15 @@ class StemSeparator(Effect):
         separator = self._make_separator(44100, 2)
         names = stems_after(residual, separator.stems, separator.residual_stem)
         self._parameters = StemParameters(names, separator.stems, residual)
-        self._parameters.set_all(
-            gains_db=gains_db,
-            mute=mute,
-            solo=solo,
-            pan=pan,
-            sensitivity=sensitivity,
-            master_gain_db=master_gain_db,
+        self._parameters.update(
+            {
+                **self._by_name("gain_db", gains_db or {}),
+                **self._by_name("mute", dict.fromkeys(_several(mute), True)),
+                **self._by_name("solo", dict.fromkeys(_several(solo), True)),
+                **self._by_name("pan", pan or {}),
+                **self._by_name("sensitivity", sensitivity or {}),
+                MASTER: master_gain_db,
+            }
         )
         self._core = self._make_core(separator)
         self._core_sensitivity = self._parameters.sensitivity
@@ -136,6 +138,13 @@ class StemSeparator(Effect):
         """All parameters by name, with their values."""
         return {name: self._parameters.get(name) for name in self._parameters.names}
 
+    def set_parameters(self, **values: float | bool) -> None:
+        """Set several parameters in one step, all of them or, if one is wrong, none."""
+        self._parameters.update(values)
+
+    def _by_name(self, kind: Kind, by_stem: Mapping[str, Any]) -> dict[str, Any]:
+        return {self._parameters.name_of(stem, kind): value for stem, value in by_stem.items()}
+
     def parts(self) -> Iterable[object]:
         """The chains."""
         return self._chains.values()
@@ -149,7 +158,7 @@ class StemSeparator(Effect):
         if name.startswith("_") or hasattr(type(self), name):
             super().__setattr__(name, value)
         else:
-            self._parameters.set(name, value)
+            self._parameters.update({name: value})
 
     def __dir__(self) -> list[str]:
         return [*super().__dir__(), *self._parameters.names]
@@ -187,6 +196,14 @@ class StemSeparator(Effect):
         with self._lock:
             self.reset()
             self._drop()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
 
     def _drop(self) -> None:
         if self._core is not None and isinstance(self._core.separator, StemsFrom):
@@ -335,6 +352,10 @@ def _whole_rate(sample_rate: float) -> int:
     if not float(sample_rate).is_integer():
         raise ArgumentValueError(f"a separator runs at a whole number of hertz; got {sample_rate}")
     return int(sample_rate)
+
+
+def _several(names: str | Iterable[str]) -> list[str]:
+    return [names] if isinstance(names, str) else list(names)
 
 
 def _chain(items: Any) -> Effect:
