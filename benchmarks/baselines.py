@@ -1,0 +1,109 @@
+"""The plainest training-free ways to four stems, and two yardsticks, to measure separators against.
+
+All of them stream like separators do. `oracle` is the ideal ratio mask: it is told the stems.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+from stembridge.model.audio import Audio, StemArray
+from stembridge.model.masks import TINY, energy, share
+from stembridge.model.median import RunningMedian, along_frequency
+from stembridge.model.separators.protocol import Separator
+from stembridge.model.separators.repet import Repet
+from stembridge.model.separators.spectral import SpectralSeparator
+from stembridge.model.stft import Spectra, window_at
+
+STEMS = ("drums", "bass", "other", "vocals")
+SPLIT_HZ = 180
+
+
+class Quarter:
+    """The mix over four, for every stem."""
+
+    def push(self, block: Audio) -> StemArray:
+        """A quarter of the block, four times."""
+        return np.stack([block * np.float32(0.25)] * 4)
+
+    def flush(self) -> StemArray | None:
+        """Nothing is held back."""
+        return None
+
+
+class Split(SpectralSeparator):
+    """Hits to drums, tones below 180 Hz to bass, the rest to other, or its centre to vocals."""
+
+    name: str = "split"
+    stems: tuple[str, ...] = STEMS
+    residual_stem: str = "other"
+
+    def __init__(self, sample_rate: int, channels: int, *, centre: bool) -> None:
+        window = window_at(sample_rate)
+        self._centre = centre
+        self._low = np.arange(window // 2 + 1) * (sample_rate / window) < SPLIT_HZ
+        self._along_time = RunningMedian(31)
+        self._waiting = np.zeros((channels, 0, window // 2 + 1), np.complex64)
+        super().__init__(
+            sample_rate, channels, window_frames=window, hop_frames=window // 4, behind=15, ahead=15, held=16
+        )
+
+    def _restart(self) -> None:
+        self._along_time.reset()
+        self._waiting = self._waiting[:, :0]
+
+    def _estimate(self, spectra: Spectra, last: bool) -> Spectra:
+        tones = self._along_time.push(np.sqrt(energy(spectra).sum(axis=0)), last)
+        waiting = np.concatenate([self._waiting, spectra], axis=1)
+        mix, self._waiting = waiting[:, : len(tones)], waiting[:, len(tones) :].copy()
+        total = energy(mix).sum(axis=0)
+        tonal = share(tones, along_frequency(np.sqrt(total), 31))
+        centre = np.zeros_like(tonal)
+        if self._centre:
+            alike = (energy(mix.sum(axis=0)) - total) / np.maximum(total, TINY)
+            centre = np.clip(alike, 0, 1) ** np.float32(8)
+        high = tonal * ~self._low
+        masks = (1 - tonal, tonal * self._low, high * (1 - centre), high * centre)
+        return np.stack([np.asarray(mask * mix, np.complex64) for mask in masks])
+
+
+class RepetSplit:
+    """What does not repeat to vocals, the rest split without them."""
+
+    def __init__(self, sample_rate: int, channels: int) -> None:
+        self._repet: Separator = Repet(sample_rate, channels)
+        self._split = Split(sample_rate, channels, centre=False)
+        self._mix = np.zeros((channels, 0), np.float32)
+        self._vocals = np.zeros((channels, 0), np.float32)
+
+    def push(self, block: Audio) -> StemArray:
+        """Four stems, as far as both stages have come."""
+        self._mix = np.concatenate([self._mix, block], axis=1)
+        return self._after(self._repet.push(block)[1], last=False)
+
+    def flush(self) -> StemArray:
+        """The rest."""
+        return self._after(self._repet.flush()[1], last=True)
+
+    def _after(self, vocals: Audio, last: bool) -> StemArray:
+        frames = vocals.shape[1]
+        rest, self._mix = self._mix[:, :frames] - vocals, self._mix[:, frames:]
+        stems = self._split.push(rest)
+        if last:
+            stems = np.concatenate([stems, self._split.flush()], axis=2)
+        self._vocals = np.concatenate([self._vocals, vocals], axis=1)
+        ready = stems.shape[2]
+        stems[3] += self._vocals[:, :ready]
+        self._vocals = self._vocals[:, ready:]
+        return stems
+
+
+def oracle(sample_rate: int, stems: StemArray) -> StemArray:
+    """Each stem's share of the summed magnitudes at every bin, on the mix. Shape as it comes."""
+    from stembridge.model.stft import istft, stft
+
+    window = window_at(sample_rate, 4096)
+    frames = stems.shape[2]
+    magnitudes = [np.sqrt(energy(stft(stem, window, window // 4))) for stem in stems]
+    mix = stft(stems.sum(axis=0), window, window // 4)
+    mix /= np.maximum(np.sum(magnitudes, axis=0), TINY)
+    return np.stack([istft(mix * magnitude, window, window // 4, frames) for magnitude in magnitudes])
