@@ -58,17 +58,8 @@ def test_a_hundred_kills_leave_no_half_file(tmp_path: Path) -> None:
     song = write_long(tmp_path / "song.wav", 30)
     out = tmp_path / "out"
     dice = random.Random(7)
-    command = [
-        sys.executable,
-        "-m",
-        "stembridge.bridge",
-        "render",
-        song,
-        "-o",
-        out,
-        "--no-cache",
-        "--overwrite",
-    ]
+    flags = ["-o", str(out), "--no-cache", "--overwrite"]
+    command = [sys.executable, "-m", "stembridge.bridge", "render", str(song), *flags]
     killed = 0
     for _ in range(100):
         process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
