@@ -23,7 +23,7 @@ from numpy.typing import NDArray
 
 from .audio import Audio
 from .errors import StembridgeError
-from .platform import SharedMemory, die_with_parent
+from .platform import SharedMemory, die_with_parent, survive_x_errors
 
 HEADER_BYTES = 64
 FLAG = "--stembridge-plugin-host"
@@ -184,6 +184,7 @@ class Host:
 
     def do_show_window(self) -> Any:
         """Open the window of the plug-in that was described, and wait until it is closed."""
+        survive_x_errors()
         self._plugin.show_editor()
 
     def do_save(self, file: str) -> Any:

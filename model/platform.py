@@ -46,6 +46,24 @@ def die_with_parent(parent_pid: int | None = None) -> None:
         os._exit(1)
 
 
+_keep_handler: Any = None
+
+
+def survive_x_errors() -> None:
+    """Let the windows of plug-ins go on after an X11 error.
+
+    Xlib's own handler ends the process at the first error, even a harmless one such as a question about
+    a window that is gone; hosts that show plug-ins replace it. Does nothing without X11.
+    """
+    global _keep_handler
+    if sys.platform != "linux":
+        return
+    with contextlib.suppress(OSError, AttributeError):
+        kind = ctypes.CFUNCTYPE(ctypes.c_int, ctypes.c_void_p, ctypes.c_void_p)
+        _keep_handler = kind(lambda _display, _event: 0)  # Xlib keeps only the address
+        ctypes.CDLL("libX11.so.6").XSetErrorHandler(_keep_handler)
+
+
 def sync_folder(folder: Path) -> None:
     """Make renames in a folder durable where the system has such a call."""
     if os.name != "posix":
