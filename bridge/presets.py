@@ -36,7 +36,8 @@ def preset_paths() -> dict[str, Path]:
     """Every preset by name: shipped ones, and the user's, which go before shipped ones of the same name."""
     with resources.as_file(resources.files("stembridge.presets")) as shipped:
         folders = (shipped, user_folder())
-    return {path.stem: path for folder in folders for path in sorted(folder.glob("*.toml"))}
+    found = {path.stem: path for folder in folders for path in folder.glob("*.toml")}
+    return dict(sorted(found.items()))
 
 
 def load_preset(name_or_path: str | Path) -> Preset:
