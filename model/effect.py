@@ -7,20 +7,20 @@ TypeError. `Board` takes both.
 
 from __future__ import annotations
 
-import math
 import threading
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
-from typing import Any, SupportsFloat, SupportsIndex, SupportsInt, cast, final
+from typing import Any, final
 
 import numpy as np
 from numpy.typing import NDArray
 
+from .arguments import check_array, checked_arguments, checked_rate
 from .audio import Audio
 from .errors import ArgumentTypeError, ArgumentValueError, StateError
 from .fifo import Fifo
-from .layout import Layout, LayoutMemory, check_array
+from .layout import Layout, LayoutMemory
 
 BUFFER_SIZE = 8192
 """pedalboard's default: how many frames an effect is fed at a time."""
@@ -126,7 +126,7 @@ class Effect(ABC):
         that broke.
         """
         array = check_array(input_array)
-        sample_rate, buffer_size, reset = _checked(sample_rate, buffer_size, reset)
+        sample_rate, buffer_size, reset = checked_arguments(sample_rate, buffer_size, reset)
         with self._lock:
             layout = self._layouts.read(array)
             self._check_stream(sample_rate, layout.channels, reset)
@@ -157,7 +157,7 @@ class Effect(ABC):
         check_array(audio)
         if audio.ndim != 2 or audio.shape[0] == 0:
             raise ArgumentValueError(f"audio must be (channels, frames); got {audio.shape}")
-        sample_rate, buffer_size, reset = _checked(sample_rate, buffer_size, reset)
+        sample_rate, buffer_size, reset = checked_arguments(sample_rate, buffer_size, reset)
         with self._lock:
             layout = Layout(audio.shape[0])
             self._check_stream(sample_rate, layout.channels, reset)
@@ -332,26 +332,3 @@ class _Stream:
     def inside(self) -> int:
         """Frames that went in and have not come out."""
         return self.taken - self.given
-
-
-def _checked(sample_rate: object, buffer_size: object, reset: object) -> tuple[float, int, bool]:
-    if isinstance(buffer_size, float | np.floating) or not isinstance(buffer_size, SupportsIndex):
-        raise ArgumentTypeError(f"buffer_size must be an integer; got {buffer_size!r}")
-    size = int(cast(SupportsInt, buffer_size))
-    if size < 0:
-        raise ArgumentTypeError(f"buffer_size must be 1 or more; got {size}")
-    if size == 0:
-        raise ArgumentValueError("buffer_size must be 1 or more; got 0, with which nothing would move")
-    if not (reset is None or isinstance(reset, int | np.bool_)):
-        raise ArgumentTypeError(f"reset must be True or False; got {reset!r}")
-    return checked_rate(sample_rate), size, bool(reset)
-
-
-def checked_rate(sample_rate: object) -> float:
-    """A sample rate in Hz. Raises ArgumentTypeError and ArgumentValueError."""
-    if not isinstance(sample_rate, SupportsFloat) or isinstance(sample_rate, np.ndarray):
-        raise ArgumentTypeError(f"sample_rate must be a number of hertz; got {sample_rate!r}")
-    rate = float(sample_rate)
-    if not (math.isfinite(rate) and rate > 0):
-        raise ArgumentValueError(f"sample_rate must be above 0 Hz and finite; got {rate:g}")
-    return rate

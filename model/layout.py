@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from .audio import Audio
-from .errors import ArgumentTypeError, StateError
+from .errors import StateError
 
 
 @dataclass(frozen=True)
@@ -97,15 +97,3 @@ class LayoutMemory:
         if rows == 0 or (0 < columns < rows):
             return Layout(columns, interleaved=True)
         return Layout(rows)
-
-
-def check_array(array: object) -> NDArray[np.floating]:
-    """Return `array` if it is a numpy array of 32- or 64-bit floats. Raises ArgumentTypeError."""
-    if not isinstance(array, np.ndarray):
-        raise ArgumentTypeError(f"input_array must be a numpy.ndarray; got {type(array).__name__}")
-    if array.dtype.char not in "fd":
-        raise ArgumentTypeError(
-            "only supports 32-bit and 64-bit floating point audio for processing; got "
-            f"{array.dtype}. Convert it: audio.astype(np.float32), scaled to -1..1."
-        )
-    return array

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from itertools import takewhile
 
 import numpy as np
 import pedalboard
@@ -11,7 +10,8 @@ import pedalboard
 from .audio import Audio
 from .effect import BUFFER_SIZE, Effect
 from .errors import StateError
-from .native_group import Leaf, NativeGroup, check_native, children
+from .native_group import NativeGroup
+from .native_leaf import Leaf, check_native, children
 
 Item = pedalboard.Plugin | Effect | None
 """What a board holds; None passes the sound through."""
@@ -51,13 +51,13 @@ class Line:
         groups = {
             tuple(map(id, stage.leaves)): stage for stage in self._stages if isinstance(stage, NativeGroup)
         }
-        self._leaves = leaves
         if self._spec is not None:
             for leaf in new_leaves:
                 leaf.begin(*self._spec)
             for row in rows:
                 if isinstance(row, Effect) and row not in old_effects:
                     row.prepare(*self._spec)
+        self._leaves = leaves
         stages: list[Stage] = []
         for run in self._runs(rows):
             if isinstance(run, Effect):
@@ -145,19 +145,15 @@ class Line:
         self, latency: Callable[[NativeGroup, float, int], int]
     ) -> Iterator[tuple[Stage, int, int]]:
         """Each stage, how much too long the sound is after it, and how much to lengthen it before."""
-        late = [0] * (len(self._stages) + 1)
-        for index in range(1, len(self._stages)):
-            stage, before = self._stages[index], self._stages[index - 1]
-            if isinstance(stage, NativeGroup) and isinstance(before, NativeGroup):
+        native = [isinstance(stage, NativeGroup) for stage in self._stages]
+        late, extra = [0] * len(native), [0] * len(native)
+        for index in range(len(native) - 1, 0, -1):
+            stage = self._stages[index]
+            if isinstance(stage, NativeGroup) and native[index - 1]:
                 late[index] = latency(stage, *self._open)
-        for index, stage in enumerate(self._stages):
-            first = index == 0 or not isinstance(self._stages[index - 1], NativeGroup)
-            run = takewhile(
-                lambda later: isinstance(self._stages[later], NativeGroup),
-                range(index + 1, len(self._stages)),
-            )
-            extra = sum(late[later] for later in run) if first and isinstance(stage, NativeGroup) else 0
-            yield stage, late[index], extra
+                # The silence comes in at the first group of the run.
+                extra[index - 1], extra[index] = extra[index] + late[index], 0
+        return zip(self._stages, late, extra, strict=True)
 
     def _through(self, stages: Sequence[Stage], audio: Audio, buffer_size: int) -> Audio:
         sample_rate, _ = self._open

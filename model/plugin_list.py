@@ -11,7 +11,7 @@ import pedalboard
 from .effect import Effect
 from .errors import ArgumentTypeError, ArgumentValueError
 from .line import Item, walk
-from .native_group import check_native, children
+from .native_leaf import check_native, children
 
 
 class PluginList(MutableSequence[Item]):

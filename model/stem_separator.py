@@ -10,20 +10,21 @@ from typing import Any, Self
 import numpy as np
 from numpy.typing import NDArray
 
+from .arguments import check_array, checked_rate
 from .audio import Audio, StemArray
 from .board import Board
-from .effect import BUFFER_SIZE, Effect, checked_rate
+from .effect import BUFFER_SIZE, Effect
 from .errors import ArgumentValueError
-from .fifo import Fifo
-from .layout import Layout, LayoutMemory, check_array
+from .layout import Layout, LayoutMemory
 from .line import check_duplicates
 from .mixer import Mixer
 from .registry import Device, create_separator, resolve
 from .remix import stem_index
 from .residual import ResidualPolicy, stems_after
-from .separation import Separated, StemStream
+from .separation import StemStream
 from .separators.protocol import Separator
 from .separators.stems_from import StemsFrom
+from .stem_lines import StemLines
 from .stem_parameters import MASTER, Kind, StemParameters
 
 STEMS_FROM = "stems-from"
@@ -106,7 +107,7 @@ class StemSeparator(Effect):
             names[stem_index(names, stem)]: _chain(items) for stem, items in (chains or {}).items()
         }
         check_duplicates(self._chains.values())
-        self._lines = _Lines(self._chains, names)
+        self._lines = StemLines(self._chains, names)
         self._names = names
         self._mixer: Mixer | None = None
         self._latency = 0
@@ -286,49 +287,6 @@ class StemSeparator(Effect):
     def _mixed(self) -> Audio:
         assert self._mixer is not None
         return self._mixer.mix(*self._lines.pop())
-
-
-class _Lines:
-    """The stems on their way through their chains; those that are ahead wait, so all stay aligned."""
-
-    def __init__(self, chains: Mapping[str, Effect], stems: Sequence[str]) -> None:
-        self._chains = [chains.get(stem) for stem in stems]
-        self._rate = 0
-
-    @property
-    def latency(self) -> int:
-        """Frames the slowest chain holds back."""
-        return max((chain.reported_latency_samples for chain in self._chains if chain is not None), default=0)
-
-    def start(self, sample_rate: int, channels: int) -> None:
-        """Begin a stream."""
-        self._rate, self._channels = sample_rate, channels
-        self._dry = Fifo((2 + len(self._chains)) * channels)
-        self._wet = [None if chain is None else Fifo(channels) for chain in self._chains]
-        for chain in self._chains:
-            if chain is not None:
-                chain.prepare(sample_rate, channels)
-
-    def push(self, block: Separated, buffer_size: int) -> None:
-        """Take the next block of stems."""
-        if block.frames == 0:
-            return
-        self._dry.push(np.concatenate([block.mix, block.residual, *block.stems]))
-        for chain, wet, stem in zip(self._chains, self._wet, block.stems, strict=True):
-            if chain is not None and wet is not None:
-                wet.push(chain.process_planar(stem, self._rate, buffer_size, reset=False))
-
-    def finish(self) -> None:
-        """Take what the chains still hold."""
-        for chain, wet in zip(self._chains, self._wet, strict=True):
-            if chain is not None and wet is not None:
-                wet.push(chain.flush())
-
-    def pop(self) -> tuple[Audio, StemArray, Audio, list[Audio | None]]:
-        """What is finished on every line: mix, stems, residual, and the treated stems (None: no chain)."""
-        frames = min([len(self._dry), *(len(wet) for wet in self._wet if wet is not None)])
-        mix, residual, *stems = self._dry.pop(frames).reshape(2 + len(self._chains), self._channels, frames)
-        return mix, np.stack(stems), residual, [None if wet is None else wet.pop(frames) for wet in self._wet]
 
 
 def _read(array: NDArray[np.floating], sample_rate: float) -> tuple[Layout, Audio, int]:

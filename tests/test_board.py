@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 import gc
 import threading
+import weakref
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any, cast
@@ -193,7 +194,7 @@ def test_a_board_cannot_hold_itself() -> None:
     outer = Board([Parallel([inner])])
     for attempt in (lambda: inner.append(inner), lambda: inner.append(outer)):
         with pytest.raises(ValueError, match="hold itself"):
-            attempt()
+            attempt()  # type: ignore[no-untyped-call]
 
 
 # pedalboard's own samples.
@@ -406,7 +407,7 @@ def test_a_plugin_used_before_starts_clean() -> None:
 def test_native_mix_with_late_branches_streams_exactly() -> None:
     audio = signals.noise(9002)
     row = [
-        Mix([AddLatency(500), Gain(-6), None, Chain([Reverb(), AddLatency(20), Mix([Delay(0.01), Gain()])])])
+        Mix([AddLatency(500), Gain(-6), None, Chain([Reverb(), AddLatency(20), Mix([Delay(0.01), Gain()])])])  # type: ignore[list-item]
     ]
     expected = native(row, audio)
     board = Board(row)
@@ -558,6 +559,47 @@ def test_what_joins_a_stream_joins_clean_and_delays_it() -> None:
     board.append(Late(100))
     assert board.process(silence, RATE, reset=False).shape[1] == 900
     assert board.flush().shape[1] == 400
+
+
+def test_what_cannot_be_streamed_cannot_join_a_stream() -> None:
+    board = Board([Gain(0)])
+    ones = np.ones((1, 10), np.float32)
+    board.process(ones, RATE, reset=False)
+    board.append(PitchShift(0))
+    for _ in range(2):
+        with pytest.raises(PluginError, match="cannot be streamed"):
+            _ = board.reported_latency_samples
+    with pytest.raises(PluginError, match="cannot be streamed"):
+        board.process(ones, RATE, reset=False)
+    board.pop()
+    board.reset()
+    np.testing.assert_array_equal(board.process(ones, RATE, reset=False), ones)
+
+
+def test_what_leaves_a_stream_takes_its_frames_along() -> None:
+    late = Late(300)
+    board = Board([AddLatency(200), late])
+    ones = np.ones((1, 1000), np.float32)
+    assert board.process(ones, RATE, reset=False).shape[1] == 500
+    board.remove(late)
+    assert board.process(ones, RATE, reset=False).shape[1] == 1000
+    assert board.flush().shape[1] == 200
+
+
+def test_plugins_are_freed_with_the_board_and_when_they_leave() -> None:
+    ones = np.ones((1, 10), np.float32)
+    plugins: list[Any] = [Gain(), Late(1), Reverb(), Mix([Delay()])]
+    seen = [weakref.ref(plugin) for plugin in plugins]
+    board = Board(plugins)
+    board.process(ones, RATE, reset=False)
+    del plugins, board[0]
+    board.process(ones, RATE, reset=False)
+    gc.collect()
+    assert seen[0]() is None
+    assert all(plugin() is not None for plugin in seen[1:])
+    del board
+    gc.collect()
+    assert all(plugin() is None for plugin in seen)
 
 
 def test_parameters_of_plugins_may_change_within_a_stream() -> None:

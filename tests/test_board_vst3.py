@@ -13,6 +13,7 @@ from effects import RATE, Late, evenly, streamed
 from pedalboard import Chain, Compressor, Delay, Gain, Mix, Reverb, VST3Plugin
 from stembridge.model.audio import Audio
 from stembridge.model.board import Board, Parallel
+from stembridge.model.errors import PluginError
 
 FRAMES = 12000
 AUDIO = signals.noise(FRAMES)
@@ -148,7 +149,7 @@ def test_a_plugin_reset_on_the_main_thread_only_streams_elsewhere_after_reset() 
     board = Board([plugin])
     mono = AUDIO[:1, :2000]
     with ThreadPoolExecutor(1) as pool:
-        with pytest.raises(RuntimeError, match="main thread"):
+        with pytest.raises(PluginError, match=r"call reset\(\) of the board there"):
             pool.submit(board.process, mono, RATE, reset=False).result()
         board.reset()
         out = pool.submit(board.process, mono, RATE, reset=False).result()
