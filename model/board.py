@@ -31,8 +31,10 @@ class Board(PluginList, Effect):
     with latency may stand anywhere (also in a native `Mix`, which runs as `Parallel`), `flush()` returns
     the end, and the list may be edited from any thread: an edit holds from the next call on.
 
-    Some VST3s can only be reset on the main thread (pedalboard raises RuntimeError elsewhere): for those
-    call `reset()` there, then stream from any one thread.
+    Two things VST3s ask of a stream: some can only be reset on the main thread (PluginError elsewhere),
+    so call `reset()` or `prepare()` there and stream from any one thread; and the first chunk sets the
+    block size they run at, so let it be of an ordinary size. `PitchShift` and `GSMFullRateCompressor`
+    cannot be streamed at all and say so.
 
     >>> from pedalboard import Gain
     >>> board = Board([Gain(-6), None, Board([Gain(6)])])
