@@ -8,7 +8,7 @@ from pathlib import Path
 
 from stembridge.model.chain import ChainSpec, PluginSpec
 from stembridge.model.errors import OutputError, PluginError
-from stembridge.model.isolate import PluginProcess
+from stembridge.model.plugin_process import PluginProcess
 from stembridge.model.plugins import installed_plugins
 
 from .presets import MIX, Preset, dump_preset, load_preset

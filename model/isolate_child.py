@@ -7,14 +7,12 @@ which one it is: by a `stage` line while loading, by the header while audio runs
 
 from __future__ import annotations
 
-import contextlib
 import faulthandler
 import gc
 import json
 import os
 import signal
 import sys
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -30,7 +28,8 @@ FLAG = "--stembridge-plugin-host"
 """First argument of a frozen program that is started as a plug-in host."""
 
 _START = (
-    "import sys, os; sys.path = sys.argv.pop(1).split(os.pathsep); "
+    "import os, signal, sys; signal.signal(signal.SIGINT, signal.SIG_IGN); "
+    "sys.path = sys.argv.pop(1).split(os.pathsep); "
     "from stembridge.model.isolate_child import main; main(sys.argv[1:])"
 )
 
@@ -63,9 +62,7 @@ def main(arguments: list[str]) -> None:
     commands, answers = _private_pipes()
     host = Host(SharedMemory(int(arguments[2]), arguments[1]), answers)
     for line in commands:
-        command = json.loads(line)
-        with _deadline(command.pop("deadline_s", None)):
-            host.answer(command)
+        host.answer(json.loads(line))
     os._exit(0)  # without the plug-ins' clean-up, where many crash
 
 
@@ -78,23 +75,6 @@ def _private_pipes() -> tuple[BinaryIO, BinaryIO]:
     return os.fdopen(commands, "rb"), os.fdopen(answers, "wb", buffering=0)
 
 
-@contextlib.contextmanager
-def _deadline(seconds: float | None) -> Iterator[None]:
-    """End this process if a command takes longer, even while native code holds Python's lock.
-
-    The parent's own watchdog is faster; this one is for when the parent is gone.
-    """
-    if seconds is None:
-        yield
-        return
-    with open(os.devnull, "w") as nowhere:
-        faulthandler.dump_traceback_later(seconds, exit=True, file=nowhere)
-        try:
-            yield
-        finally:
-            faulthandler.cancel_dump_traceback_later()
-
-
 class Host:
     """Does what the parent asks, one command at a time."""
 
@@ -104,16 +84,25 @@ class Host:
         self._header: NDArray[np.int64] = np.frombuffer(memory.buffer, np.int64, 2)
         self._chain: Any = None
         self._plugin: Any = None
+        self._deadline_s: float | None = None
+        self._nowhere = open(os.devnull, "w")  # noqa: SIM115  # as long as the process lives
         self._rest: Audio | None = None
 
     def answer(self, command: dict[str, Any]) -> None:
-        """Do one command and send its answer, or what went wrong."""
+        """Do one command and send its answer, or what went wrong.
+
+        With a `deadline_s` this process ends itself where one plug-in takes longer, even while native
+        code holds Python's lock. The parent's own watchdog is faster; this one is for when it is gone.
+        """
+        self._deadline_s = command.pop("deadline_s", None)
+        self._wind_up()
         try:
             answer: dict[str, Any] = {"ok": getattr(self, f"do_{command.pop('do')}")(**command)}
         except StembridgeError as error:
             answer = {"error": type(error).__name__, "text": str(error)}
         except Exception as error:  # the parent names the plug-in and raises it as a PluginError
             answer = {"error": "PluginError", "text": f"{type(error).__name__}: {error}"}
+        faulthandler.cancel_dump_traceback_later()
         self._header[1] = -1
         self._send(answer)
 
@@ -121,7 +110,12 @@ class Host:
         self._answers.write(json.dumps(message).encode() + b"\n")
 
     def _enter(self, stage: str) -> None:
+        self._wind_up()
         self._send({"stage": stage})
+
+    def _wind_up(self) -> None:
+        if self._deadline_s is not None:
+            faulthandler.dump_traceback_later(self._deadline_s, exit=True, file=self._nowhere)
 
     def _run(self, number: int) -> None:
         """Note in the shared header that plug-in `number` (from 0) runs now."""

@@ -123,7 +123,7 @@ def scan_plugins(
     Looks inside (in a child process, `timeout_s` seconds at most without progress) only where nothing is
     known of the present state of the file, or `again` is set.
     """
-    from .isolate import PluginProcess
+    from .plugin_process import PluginProcess
 
     store = cache or platformdirs.user_cache_path("stembridge") / "plugins.json"
     known = _load(store)

@@ -26,7 +26,8 @@ from stembridge.model.errors import (
     PluginTimeoutError,
     StateError,
 )
-from stembridge.model.isolate import IsolatedChain, PluginProcess, open_chain
+from stembridge.model.isolate import IsolatedChain, open_chain
+from stembridge.model.plugin_process import PluginProcess
 
 RATE = 44100
 PATIENCE_S = 30
@@ -338,3 +339,11 @@ def test_a_closed_process_cannot_be_asked() -> None:
     assert not process.alive
     with pytest.raises(StateError):
         process.scan(Path(peers.vst3("ZamCompX2")))
+
+
+def test_a_child_that_nobody_watches_ends_itself() -> None:
+    # Where the parent cannot (killed, on a system that does not tell its children), long after it would.
+    process = PluginProcess(load_timeout_s=PATIENCE_S)
+    with pytest.raises(PluginCrashedError, match=r"ZamVerb\.vst3 took its process down .* \(exit code 1\)"):
+        process.ask("scan", PATIENCE_S, file=peers.vst3("ZamVerb"), deadline_s=1.0)
+    assert not process.alive

@@ -17,8 +17,8 @@ from stembridge.bridge.plugin_editor import check_free, save_plugin, starting_po
 from stembridge.bridge.presets import load_preset
 from stembridge.model.chain import ChainSpec, PluginSpec, build
 from stembridge.model.errors import OutputError, PluginError
-from stembridge.model.isolate import PluginProcess
 from stembridge.model.parameters import Value
+from stembridge.model.plugin_process import PluginProcess
 
 RATE = 44100
 PATIENCE_S = 60

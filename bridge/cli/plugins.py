@@ -167,7 +167,7 @@ def _find(name: str, folders: tuple[Path, ...]) -> Path:
 
 def _describe(spec: Any, timeout_s: float) -> dict[str, Any]:
     """Load a plug-in where it can do no harm, and hear what it says about itself."""
-    from stembridge.model.isolate import PluginProcess
+    from stembridge.model.plugin_process import PluginProcess
 
     process = PluginProcess(load_timeout_s=timeout_s)
     try:
