@@ -2,26 +2,31 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from contextlib import ExitStack, closing
 
 import numpy as np
 from numpy.typing import NDArray
 
-from ..audio import Audio
+from ..audio import Audio, StemArray
 from ..chain import validate
 from ..chain_spec import ChainSpec
+from ..effect import Effect
 from ..errors import PluginError
+from ..fifo import Fifo
 from ..isolate import IsolatedChain, open_chain
 from ..mixer import Mixer
 from ..quantise import Dither
 from ..remix import Faders
 from ..separation import Separated
+from ..stem_lines import StemLines
 from ..tags import stem_tags
-from .effect_stream import BLOCK_FRAMES, EffectStream
 from .output_file import SILENCE, Extent, OutputFile
 from .plan import Output, Plan
 from .spec import UNTIL_SILENT, Version
-from .stem_chains import StemChains, Treated
+
+BLOCK_FRAMES = 8192
+"""What plug-ins are fed, counted from where they start: the sound of some depends on it."""
 
 LONGEST_TAIL_S = 60.0
 _QUIET_S = 1.0
@@ -37,8 +42,9 @@ class Bus:
             _Lane(plan, version, [o for o in plan.outputs if o.version == number], stack)
             for number, version in enumerate(plan.spec.versions)
         ]
-        self.latency = max(lane.latency for lane in self._lanes)
-        """Frames that chains hold back at most; 0 without any."""
+        self._chained = any(lane.chained for lane in self._lanes)
+        self._latency = max(lane.latency for lane in self._lanes)
+        self._waiting = Fifo((2 + len(plan.stems)) * channels)
         self.warnings = tuple(dict.fromkeys(text for lane in self._lanes for text in lane.warnings))
         self._silence = np.zeros((channels, rate), np.float32)
         self._stems_silence = np.zeros((len(plan.stems), channels, rate), np.float32)
@@ -46,7 +52,7 @@ class Bus:
     @property
     def first(self) -> int:
         """The source frame that chains start at."""
-        if not self.latency:
+        if not self._chained:
             return self._plan.start
         preroll = self._plan.spec.preroll_s
         if preroll is None:
@@ -57,7 +63,11 @@ class Bus:
     def last(self) -> int:
         """Where the separated sound handed to `push` ends."""
         plan = self._plan
-        return plan.end if plan.spec.tail else min(plan.info.frames, plan.end + self.latency)
+        if plan.spec.tail or not self._chained:
+            return plan.end
+        # What plug-ins hold back, in whole blocks: the last one is fed as in a render of the whole song.
+        blocks = -(-(plan.end + self._latency - self.first) // BLOCK_FRAMES)
+        return min(plan.info.frames, self.first + blocks * BLOCK_FRAMES)
 
     def open_files(self) -> list[OutputFile]:
         """Make the output files, in the plan's order."""
@@ -90,8 +100,12 @@ class Bus:
 
     def push(self, block: Separated) -> None:
         """Take the next aligned block."""
-        for lane in self._lanes:
-            lane.push(block)
+        if not self._chained:
+            self._feed(block)
+            return
+        self._waiting.push(np.concatenate([block.mix, block.residual, *block.stems]))
+        while len(self._waiting) >= BLOCK_FRAMES:
+            self._feed(self._popped(BLOCK_FRAMES))
 
     def finish(self) -> None:
         """Let the chains ring out as asked, then hand over what they still hold."""
@@ -104,8 +118,19 @@ class Bus:
             left -= frames
             if tail == UNTIL_SILENT and all(lane.quiet_frames >= _QUIET_S * rate for lane in self._lanes):
                 break
+        if len(self._waiting):
+            self._feed(self._popped(len(self._waiting)))
         for lane in self._lanes:
-            lane.flush()
+            lane.finish()
+
+    def _feed(self, block: Separated) -> None:
+        for lane in self._lanes:
+            lane.push(block)
+
+    def _popped(self, frames: int) -> Separated:
+        channels = self._plan.info.channels
+        mix, residual, *stems = self._waiting.pop(frames).reshape(-1, channels, frames)
+        return Separated(mix, np.stack(stems), residual)
 
 
 class _Lane:
@@ -125,52 +150,60 @@ class _Lane:
         self._has_mix = any(output.kind == "mix" for output in outputs)
         self.warnings: list[str] = []
 
-        def stream(spec: ChainSpec) -> EffectStream:
+        def opened(spec: ChainSpec) -> Effect:
             spec = spec.located(plan.spec.plugin_folders)
             self.warnings += _try_out(spec, rate, channels)
             chain = open_chain(spec, rate, channels, block_frames=BLOCK_FRAMES)
             if isinstance(chain, IsolatedChain):
                 stack.enter_context(closing(chain))
-            return EffectStream(chain, rate, channels)
+            return chain
 
         treats = self._has_mix or not plan.spec.dry
-        chains = {stem: stream(chain) for stem, chain in version.chains.items() if treats}
-        self._stem_chains = StemChains(plan.stems, chains, channels)
+        chains = {stem: opened(chain) for stem, chain in version.chains.items() if treats}
+        self._lines = StemLines(chains, plan.stems)
+        self._lines.start(rate, channels)
         mix_chain = version.mix_chain if self._has_mix else None
-        self._mix_chain = None if mix_chain is None else stream(mix_chain)
+        self._mix_chain = None if mix_chain is None else opened(mix_chain)
+        if self._mix_chain is not None:
+            self._mix_chain.prepare(rate, channels)
+        self.chained = bool(chains) or self._mix_chain is not None
 
     @property
     def latency(self) -> int:
-        """Frames held back at most; 0 without chains."""
-        mix_latency = self._mix_chain.latency if self._mix_chain is not None else 0
-        return self._stem_chains.latency + mix_latency
+        """Frames that plug-ins hold back."""
+        mix_latency = self._mix_chain.reported_latency_samples if self._mix_chain is not None else 0
+        return self._lines.latency + mix_latency
 
     def push(self, block: Separated) -> None:
-        self._hand_out(self._stem_chains.push(block))
+        self._lines.push(block, BLOCK_FRAMES)
+        self._hand_out()
 
-    def flush(self) -> None:
-        self._hand_out(self._stem_chains.flush())
-        if self._has_mix and self._mix_chain is not None:
+    def finish(self) -> None:
+        self._lines.finish()
+        self._hand_out()
+        if self._mix_chain is not None:
             self._hand_mix(self._mixer.master(self._mix_chain.flush()))
 
-    def _hand_out(self, block: Treated) -> None:
-        frames = block.mix.shape[1]
+    def _hand_out(self) -> None:
+        mix, stems, residual, treated = self._lines.pop()
+        frames = mix.shape[1]
         if not frames:
             return
         faders = self._mixer.faders(frames)
         loud = 0.0
         for output, file in zip(self.outputs, self.files, strict=True):
             if output.kind != "mix":
-                audio = self._sound(output, block, faders)
+                audio = self._sound(output, mix, stems, treated, faders)
                 loud = max(loud, _peak(audio))
                 file.write(audio)
         if self._has_mix:
-            mix = faders.mix(block.mix, block.stems, block.residual, block.treated)
+            summed = faders.mix(mix, stems, residual, treated)
             if self._mix_chain is not None:
-                mix = self._mix_chain.push(mix)
-            mix = self._mixer.master(mix)
-            loud = max(loud, _peak(mix))
-            self._hand_mix(mix)
+                rate = self._plan.info.sample_rate
+                summed = self._mix_chain.process_planar(summed, rate, BLOCK_FRAMES, reset=False)
+            summed = self._mixer.master(summed)
+            loud = max(loud, _peak(summed))
+            self._hand_mix(summed)
         self.quiet_frames = self.quiet_frames + frames if loud <= SILENCE else 0
 
     def _hand_mix(self, mix: Audio) -> None:
@@ -178,28 +211,31 @@ class _Lane:
             if output.kind == "mix":
                 file.write(mix)
 
-    def _sound(self, output: Output, block: Treated, faders: Faders) -> Audio:
+    def _sound(
+        self, output: Output, mix: Audio, stems: StemArray, treated: Sequence[Audio | None], faders: Faders
+    ) -> Audio:
         """What one stem, complement or submix is made of in this block."""
-        spec, stems = self._plan.spec, self._plan.stems
+        spec, names = self._plan.spec, self._plan.stems
+
+        def chained(name: str) -> Audio | None:
+            return None if spec.dry else treated[names.index(name)]
 
         def member(name: str) -> Audio:
-            index = stems.index(name)
-            treated = None if spec.dry else block.treated[index]
-            sound: Audio = block.stems[index] if treated is None else treated
+            wet = chained(name)
+            sound: Audio = stems[names.index(name)] if wet is None else wet
             return faders.post_fader(name, sound) if spec.post_fader else sound
 
         if output.kind == "stem":
             return member(output.members[0])
         if output.kind == "complement" and not spec.post_fader:
             # The mix less one stem, so that the two null against it whatever the residual policy is.
-            (left_out,) = (name for name in stems if name not in output.members)
-            total: NDArray[np.float64] = block.mix.astype(np.float64) - block.stems[stems.index(left_out)]
+            (left_out,) = (name for name in names if name not in output.members)
+            total: NDArray[np.float64] = mix.astype(np.float64) - stems[names.index(left_out)]
             for name in output.members:
-                index = stems.index(name)
-                if not spec.dry and (treated := block.treated[index]) is not None:
-                    total += treated.astype(np.float64) - block.stems[index]
+                if (wet := chained(name)) is not None:
+                    total += wet.astype(np.float64) - stems[names.index(name)]
             return total.astype(np.float32)
-        total = np.zeros(block.mix.shape)
+        total = np.zeros(mix.shape)
         for name in output.members:
             total += member(name)
         return total.astype(np.float32)
