@@ -11,21 +11,24 @@ RATE = 44100
 
 
 class Late(Effect):
-    """Gives its input back `frames` late, turned down by half when asked."""
+    """Gives its input back `frames` late, times `scale`; `claims` is the latency it reports."""
 
-    def __init__(self, frames: int, scale: float = 1.0) -> None:
+    def __init__(self, frames: int, scale: float = 1.0, claims: int | None = None) -> None:
         super().__init__()
         self.frames = frames
         self.scale = np.float32(scale)
+        self.claims = frames if claims is None else claims
+        self.seen: list[int] = []
 
     @property
     def reported_latency_samples(self) -> int:
-        return self.frames
+        return self.claims
 
     def _start(self, sample_rate: float, channels: int) -> None:
         self.queue = Fifo(channels)
 
     def _push(self, block: Audio, buffer_size: int) -> Audio:
+        self.seen.append(block.shape[1])
         self.queue.push(self.scale * block)
         return self.queue.pop(max(0, len(self.queue) - self.frames))
 

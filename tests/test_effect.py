@@ -10,71 +10,11 @@ import numpy as np
 import pedalboard
 import pytest
 import signals
+from effects import RATE, Fragile, Late, Smooth, streamed
 from numpy.typing import NDArray
 from stembridge.model.audio import Audio
 from stembridge.model.effect import Effect
 from stembridge.model.errors import ArgumentValueError, StateError, StembridgeError
-from stembridge.model.fifo import Fifo
-
-RATE = 44100.0
-
-
-class Late(Effect):
-    """Gives its input back `frames` late, as soon as it can or a little at a time."""
-
-    def __init__(self, frames: int, claims: int | None = None) -> None:
-        super().__init__()
-        self.frames = frames
-        self.claims = frames if claims is None else claims
-        self.seen: list[int] = []
-
-    @property
-    def reported_latency_samples(self) -> int:
-        return self.claims
-
-    def _start(self, sample_rate: float, channels: int) -> None:
-        self.queue = Fifo(channels)
-
-    def _push(self, block: Audio, buffer_size: int) -> Audio:
-        self.seen.append(block.shape[1])
-        self.queue.push(block)
-        return self.queue.pop(max(0, len(self.queue) - self.frames))
-
-
-class Leaky(Effect):
-    """A running sum that leaks: every frame depends on all before it, frame by frame."""
-
-    reported_latency_samples = 0
-
-    def _start(self, sample_rate: float, channels: int) -> None:
-        self.level = np.zeros(channels)
-
-    def _push(self, block: Audio, buffer_size: int) -> Audio:
-        out = np.empty_like(block)
-        for frame in range(block.shape[1]):
-            self.level = 0.5 * self.level + block[:, frame]
-            out[:, frame] = self.level
-        return out
-
-
-class Fragile(Late):
-    """Breaks on a frame above 1."""
-
-    def _push(self, block: Audio, buffer_size: int) -> Audio:
-        if block.max() > 1.0:
-            raise OverflowError("too loud")
-        return super()._push(block, buffer_size)
-
-
-def streamed(effect: Effect, audio: Audio, sizes: list[int], rate: float = RATE) -> Audio:
-    """The audio in chunks of these sizes, then what flush gives."""
-    parts, start = [], 0
-    for size in sizes:
-        parts.append(effect.process_planar(audio[:, start : start + size], rate, reset=False))
-        start += size
-    assert start == audio.shape[1]
-    return np.concatenate([*parts, effect.flush()], axis=1)
-
 
 # Arrays in and out.
 
@@ -116,7 +56,7 @@ def test_empty_arrays_come_back_empty(shape: tuple[int, ...], reset: bool) -> No
 @pytest.mark.parametrize("shape", [(2, 2), (5, 5), (0, 0)])
 def test_square_arrays_need_one_before_them_that_is_not(shape: tuple[int, int]) -> None:
     square = np.arange(np.prod(shape), dtype=np.float32).reshape(shape)
-    effect = Leaky()
+    effect = Smooth()
     with pytest.raises(RuntimeError, match="Unable to determine channel layout from shape"):
         effect(square, RATE)
     effect(np.zeros((2, 0), np.float32), RATE)
@@ -245,7 +185,7 @@ def test_blocks_are_as_large_as_asked_for() -> None:
 
 
 def test_one_call_after_another_starts_clean() -> None:
-    effect = Leaky()
+    effect = Smooth()
     audio = signals.noise(50)
     first = effect(audio, RATE)
     np.testing.assert_array_equal(effect(audio, RATE), first)
@@ -254,7 +194,7 @@ def test_one_call_after_another_starts_clean() -> None:
 
 def test_an_effect_without_latency_goes_on_after_a_whole_piece() -> None:
     audio = signals.noise(80)
-    effect = Leaky()
+    effect = Smooth()
     whole = effect(audio, RATE)
     np.testing.assert_array_equal(effect(audio[:, :30], RATE), whole[:, :30])
     np.testing.assert_array_equal(effect.process(audio[:, 30:], RATE, reset=False), whole[:, 30:])
@@ -308,8 +248,8 @@ def test_zeros_push_the_tail_out_as_flush_does() -> None:
 
 def test_state_carries_over_chunks_and_ends_with_reset_and_flush() -> None:
     audio = signals.noise(90)
-    effect = Leaky()
-    np.testing.assert_array_equal(streamed(effect, audio, [1, 0, 40, 49]), Leaky()(audio, RATE))
+    effect = Smooth()
+    np.testing.assert_array_equal(streamed(effect, audio, [1, 0, 40, 49]), Smooth()(audio, RATE))
     assert not effect.process_planar(np.zeros((2, 5), np.float32), RATE, reset=False).any()
     effect.process_planar(audio, RATE, reset=False)
     effect.reset()
@@ -429,9 +369,9 @@ def test_repr_names_the_class_and_the_instance() -> None:
 
 
 def test_calls_from_many_threads_follow_each_other() -> None:
-    effect = Leaky()
+    effect = Smooth()
     pieces = [signals.noise(400, 2, seed) for seed in range(8)]
-    expected = [Leaky()(piece, RATE) for piece in pieces]
+    expected = [Smooth()(piece, RATE) for piece in pieces]
     together = threading.Barrier(8)
 
     def work(piece: Audio) -> Audio:
