@@ -1,6 +1,14 @@
 """Presets as TOML text: read key by key, each checked; written back as text that reads the same.
 
 A key that means nothing is an error that names the file, the line and the nearest key there is.
+
+In a chain entry every key but plugin, file, plugin_name, state, mix and dual_mono is a parameter. An
+effect with a `mix` of its own (Chorus, Delay, Phaser, Convolution) has that under `parameters`:
+
+    [[chain.vocals]]
+    plugin = "Delay"
+    mix = 0.5                      # half of the line stays dry
+    parameters = { mix = 0.2 }     # the effect's own
 """
 
 from __future__ import annotations
