@@ -5,6 +5,8 @@ All of them stream like separators do. `oracle` is the ideal ratio mask: it is t
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 import numpy as np
 from stembridge.model.audio import Audio, StemArray
 from stembridge.model.masks import TINY, energy, share
@@ -51,7 +53,7 @@ class Split(SpectralSeparator):
         self._along_time.reset()
         self._waiting = self._waiting[:, :0]
 
-    def _estimate(self, spectra: Spectra, last: bool) -> Spectra:
+    def _estimate(self, spectra: Spectra, last: bool) -> Iterator[Spectra]:
         tones = self._along_time.push(np.sqrt(energy(spectra).sum(axis=0)), last)
         waiting = np.concatenate([self._waiting, spectra], axis=1)
         mix, self._waiting = waiting[:, : len(tones)], waiting[:, len(tones) :].copy()
@@ -63,7 +65,7 @@ class Split(SpectralSeparator):
             centre = np.clip(alike, 0, 1) ** np.float32(8)
         high = tonal * ~self._low
         masks = (1 - tonal, tonal * self._low, high * (1 - centre), high * centre)
-        return np.stack([np.asarray(mask * mix, np.complex64) for mask in masks])
+        yield np.stack([np.asarray(mask * mix, np.complex64) for mask in masks])
 
 
 class RepetSplit:

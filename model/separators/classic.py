@@ -13,6 +13,8 @@ soft ones score better than deciding. One channel has no sides: its bins count a
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -101,7 +103,7 @@ class Classic(SpectralSeparator):
         self._along_time.reset()
         self._waiting = self._waiting[:, :0]
 
-    def _estimate(self, spectra: Spectra, last: bool) -> Spectra:
+    def _estimate(self, spectra: Spectra, last: bool) -> Iterator[Spectra]:
         tones = self._along_time.push(np.sqrt(energy(spectra).sum(axis=0)), last)
         waiting = np.concatenate([self._waiting, spectra], axis=1)
         mix, self._waiting = waiting[:, : len(tones)], waiting[:, len(tones) :].copy()
@@ -116,7 +118,7 @@ class Classic(SpectralSeparator):
             tone = table["tonal side"] + centre * (table["tonal centre"] - table["tonal side"])
             hit = table["hit side"] + centre * (table["hit centre"] - table["hit side"])
             np.multiply(mix, hit + tonal * (tone - hit), out=estimates[k])
-        return estimates
+        yield estimates
 
 
 def _centredness(spectra: Spectra, total: Real) -> Real:

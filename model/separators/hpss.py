@@ -9,6 +9,8 @@ Mueller and Disch, "Extending harmonic-percussive separation of audio signals", 
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 import numpy as np
 
 from ..errors import ArgumentValueError
@@ -62,7 +64,7 @@ class Hpss(SpectralSeparator):
         self._along_time.reset()
         self._waiting = self._waiting[:, :0]
 
-    def _estimate(self, spectra: Spectra, last: bool) -> Spectra:
+    def _estimate(self, spectra: Spectra, last: bool) -> Iterator[Spectra]:
         channels, times, bins = spectra.shape
         rows = np.sqrt(energy(spectra)).swapaxes(0, 1).reshape(times, channels * bins)
         harmonic = self._along_time.push(rows, last)
@@ -76,4 +78,4 @@ class Hpss(SpectralSeparator):
             share(harmonic, percussive, self._power, self._margins[0], neither),
             share(percussive, harmonic, self._power, self._margins[1], neither),
         )
-        return np.stack([mask * mix for mask in masks])
+        yield np.stack([mask * mix for mask in masks])

@@ -18,19 +18,23 @@ from __future__ import annotations
 
 import math
 import os
+from collections import deque
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from typing import Literal, get_args
 
 import numpy as np
 from numpy.typing import NDArray
 
+from ..audio import Audio
+from ..blas import one_thread
 from ..errors import ArgumentValueError
 from ..masks import TINY, Real, energy, share
 from ..median import RowMedian
-from ..stft import Spectra, window_at
+from ..stft import Spectra, Stft, window_at
 from .spectral import SpectralSeparator
 
-BLOCK = 512
+BLOCK = 256
 """How many spectra are compared with the window in one matrix product."""
 
 
@@ -83,14 +87,14 @@ class Repet(SpectralSeparator):
         width = channels * bins
         # A rounded vector is longer than `scale` by at most half a unit per element, in quadrature.
         self._scale = np.float32(4095 - 0.5 * math.sqrt(width))
-        self._rows = 2 * (-(-self._reach // BLOCK) + 1) * BLOCK
-        # Rings: those that are searched span the window, the mix is kept until its estimate goes out.
+        self._rows = 2 * (self._reach + BLOCK)
+        # Rings as long as the window. The mix itself waits as audio and is transformed once more.
         self._magnitudes = np.empty((self._rows, width), np.float32)
-        self._units = np.empty((self._rows, width), np.float32)
+        self._units = np.empty((self._rows, width), np.int16)
         self._inverse_norms = np.empty(self._rows, np.float32)
-        self._waiting = self._reach + 2 * BLOCK
-        self._spectra = np.empty((self._waiting, width), np.complex64)
         self._products = np.empty((BLOCK, self._rows), np.float32)
+        self._late_audio: deque[Audio] = deque()
+        self._late_analysis = Stft(window, hop, channels)
         self._threads = threads or os.cpu_count() or 1
         self._pool = ThreadPoolExecutor(self._threads)
         super().__init__(
@@ -108,20 +112,33 @@ class Repet(SpectralSeparator):
     def _restart(self) -> None:
         self._known = 0  # spectra that came
         self._done = 0  # spectra whose estimates went out
+        self._late_audio.clear()
+        self._late_analysis.reset()
+        self._late_spectra = np.empty((self._channel_bins[0], 0, self._channel_bins[1]), np.complex64)
 
-    def _estimate(self, spectra: Spectra, last: bool) -> Spectra:
-        finished = [self._none()]
+    def _analyse(self, piece: Audio) -> Spectra:
+        self._late_audio.append(piece.copy())
+        return super()._analyse(piece)
+
+    def _late(self, count: int) -> Spectra:
+        """The next `count` spectra of the mix, whose turn has come. Shape `(channels, count, bins)`."""
+        while self._late_spectra.shape[1] < count:
+            more = (
+                self._late_analysis.push(self._late_audio.popleft())
+                if self._late_audio
+                else self._late_analysis.flush()
+            )
+            self._late_spectra = np.concatenate([self._late_spectra, more], axis=1)
+        spectra, self._late_spectra = np.split(self._late_spectra, [count], axis=1)
+        return spectra
+
+    def _estimate(self, spectra: Spectra, last: bool) -> Iterator[Spectra]:
         for start in range(0, spectra.shape[1], BLOCK):
             self._remember(spectra[:, start : start + BLOCK])
             while self._known - self._reach - self._done >= BLOCK:
-                finished.append(self._separate(BLOCK))
+                yield self._separate(BLOCK)
         while last and self._done < self._known:
-            finished.append(self._separate(min(BLOCK, self._known - self._done)))
-        return np.concatenate(finished, axis=2)
-
-    def _none(self) -> Spectra:
-        channels, bins = self._channel_bins
-        return np.empty((2, channels, 0, bins), np.complex64)
+            yield self._separate(min(BLOCK, self._known - self._done))
 
     def _remember(self, spectra: Spectra) -> None:
         """Store spectra, magnitudes and rounded unit vectors in the ring."""
@@ -133,7 +150,6 @@ class Repet(SpectralSeparator):
         norms = np.sqrt(np.add.reduce(squares, axis=1))
         units = np.rint(magnitudes * (self._scale / np.maximum(norms, TINY))[:, None])
         lengths = np.sqrt(np.add.reduce(units * units, axis=1))  # whole numbers below 2**24: exact
-        self._spectra[np.arange(self._known, self._known + count) % self._waiting] = flat
         self._magnitudes[rows] = magnitudes
         self._units[rows] = units
         self._inverse_norms[rows] = np.where(lengths > 0, 1 / np.maximum(lengths, 1), 0)
@@ -146,15 +162,19 @@ class Repet(SpectralSeparator):
         stop: int = min(self._known, first + count + self._reach)
         columns = np.arange(start, stop) % self._rows
         products = self._products[:count, : stop - start]
-        # BLOCK divides the ring, so these rows do not wrap; the window they are compared with may.
-        units = self._units[first % self._rows :][:count]
-        wrap = min(stop - start, self._rows - start % self._rows)
-        np.matmul(units, self._units[start % self._rows :][:wrap].T, out=products[:, :wrap])
-        np.matmul(units, self._units[: stop - start - wrap].T, out=products[:, wrap:])
+        units = self._units[columns[first - start :][:count]].astype(np.float32)
+
+        def compare(k: int) -> None:
+            others = self._units[columns[k : k + BLOCK]].astype(np.float32)
+            np.matmul(units, others.T, out=products[:, k : k + BLOCK])
+
+        with one_thread():
+            list(self._pool.map(compare, range(0, stop - start, BLOCK)))
         products *= self._inverse_norms[columns]
 
         channels, bins = self._channel_bins
         estimates = np.empty((2, channels, count, bins), np.complex64)
+        spectra = self._late(count)
 
         def work(part: range) -> None:
             median = RowMedian(channels * bins)
@@ -162,7 +182,7 @@ class Repet(SpectralSeparator):
                 here = first + k
                 low, high = max(start, here - self._reach), min(stop, here + self._reach + 1)
                 near = self._neighbours(products[k, low - start : high - start], here - low)
-                mix = self._spectra[here % self._waiting]
+                mix = spectra[:, k].reshape(-1)
                 background, foreground = self._masks(median, mix, columns[near + (low - start)])
                 estimates[0, :, k] = (background * mix).reshape(channels, bins)
                 estimates[1, :, k] = (foreground * mix).reshape(channels, bins)

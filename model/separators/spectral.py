@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import abc
+from collections.abc import Iterator
 
 import numpy as np
 
@@ -60,36 +61,44 @@ class SpectralSeparator(abc.ABC):
         """Take one more block of the mix; return the frames that are finished."""
         self._frames += block.shape[1]
         # In pieces, so that memory does not follow the size of the block.
-        ready = [
-            self._stems(self._analysis.push(block[:, start : start + self._piece]))
-            for start in range(0, block.shape[1], self._piece)
-        ]
-        return np.concatenate(ready, axis=2) if ready else self._empty()
+        ready: list[StemArray] = []
+        for start in range(0, block.shape[1], self._piece):
+            ready += self._stems(self._analyse(block[:, start : start + self._piece]))
+        return self._joined(ready)
 
     def flush(self) -> StemArray:
         """End the stream: return the frames still held back."""
         ready = self._stems(self._analysis.flush(), last=True)
-        rest = self._synthesis.flush(self._frames)
-        rest = rest.reshape(len(self.stems), self.channels, rest.shape[1])
+        ready.append(self._by_stem(self._synthesis.flush(self._frames)))
         self.reset()
-        return np.concatenate([ready, rest], axis=2)
+        return self._joined(ready)
 
-    def _empty(self) -> StemArray:
-        return np.zeros((len(self.stems), self.channels, 0), np.float32)
+    def _stems(self, spectra: Spectra, last: bool = False) -> list[StemArray]:
+        """The frames that more spectra of the mix complete, in parts."""
+        parts = []
+        for estimates in self._estimate(spectra, last):
+            flat = estimates.reshape(len(self.stems) * self.channels, *estimates.shape[2:])
+            parts.append(self._by_stem(self._synthesis.push(flat)))
+        return parts
 
-    def _stems(self, spectra: Spectra, last: bool = False) -> StemArray:
-        estimates = self._estimate(spectra, last)
-        flat = estimates.reshape(len(self.stems) * self.channels, *estimates.shape[2:])
-        audio = self._synthesis.push(flat)
+    def _by_stem(self, audio: Audio) -> StemArray:
         return audio.reshape(len(self.stems), self.channels, audio.shape[1])
+
+    def _joined(self, parts: list[StemArray]) -> StemArray:
+        return np.concatenate([np.zeros((len(self.stems), self.channels, 0), np.float32), *parts], axis=2)
+
+    def _analyse(self, piece: Audio) -> Spectra:
+        """The spectra that one more piece of the mix completes."""
+        return self._analysis.push(piece)
 
     @abc.abstractmethod
     def _restart(self) -> None:
         """Forget what earlier spectra left behind."""
 
     @abc.abstractmethod
-    def _estimate(self, spectra: Spectra, last: bool) -> Spectra:
-        """Take the next spectra of the mix; return the stems' spectra that are finished, all when `last`.
+    def _estimate(self, spectra: Spectra, last: bool) -> Iterator[Spectra]:
+        """Take the next spectra of the mix; give the stems' spectra that are finished, all when `last`.
 
-        Shape: spectra `(channels, times, bins)`, returns `(stems, channels, ready, bins)`.
+        Shape: spectra `(channels, times, bins)`, yields `(stems, channels, some, bins)`, where a long
+        separator yields often so that memory stays flat.
         """
