@@ -11,6 +11,10 @@ from numpy.typing import NDArray
 from .errors import ArgumentTypeError, ArgumentValueError
 
 
+LARGEST_BUFFER = 1 << 16
+"""Larger blocks are cut: beyond about two million frames pedalboard itself takes the process down."""
+
+
 def check_array(array: object) -> NDArray[np.floating]:
     """Return `array` if it is a numpy array of 32- or 64-bit floats. Raises ArgumentTypeError."""
     if not isinstance(array, np.ndarray):
@@ -34,7 +38,7 @@ def checked_arguments(sample_rate: object, buffer_size: object, reset: object) -
         raise ArgumentValueError("buffer_size must be 1 or more; got 0, with which nothing would move")
     if not (reset is None or isinstance(reset, int | np.bool_)):
         raise ArgumentTypeError(f"reset must be True or False; got {reset!r}")
-    return checked_rate(sample_rate), size, bool(reset)
+    return checked_rate(sample_rate), min(size, LARGEST_BUFFER), bool(reset)
 
 
 def checked_rate(sample_rate: object) -> float:

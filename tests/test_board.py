@@ -687,3 +687,8 @@ def test_instances_on_many_threads_agree(name: str) -> None:
         first, *rest = pool.map(work, range(8))
     for out in rest:
         np.testing.assert_array_equal(out, first)
+
+
+def test_a_buffer_size_that_would_crash_pedalboard_is_cut() -> None:
+    audio = signals.noise(3_000_000, channels=1)
+    assert np.array_equal(Board([Gain(0.0)])(audio, 44100, buffer_size=3_000_000), audio)
