@@ -6,9 +6,11 @@ import os
 import platform
 import statistics
 import subprocess
+import threading
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 
 @dataclass(frozen=True)
@@ -26,12 +28,34 @@ def measure(command: Sequence[str], env: dict[str, str] | None = None) -> Run:
     process = subprocess.Popen(
         command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, env={**os.environ, **(env or {})}
     )
+    peak = _Peak(process.pid)
+    peak.start()
     _, status, usage = os.wait4(process.pid, 0)
     wall_s = time.monotonic() - began
     process.returncode = os.waitstatus_to_exitcode(status)
+    peak.join()
     if process.returncode:
         raise RuntimeError(f"{' '.join(command)} exited with {process.returncode}")
-    return Run(wall_s, usage.ru_utime + usage.ru_stime, usage.ru_maxrss / 1024)
+    return Run(wall_s, usage.ru_utime + usage.ru_stime, peak.megabytes or usage.ru_maxrss / 1024)
+
+
+class _Peak(threading.Thread):
+    """Watches the most memory a process holds. What wait4 reports includes what its parent held at the fork."""
+
+    def __init__(self, pid: int) -> None:
+        super().__init__(daemon=True)
+        self._status = Path(f"/proc/{pid}/status")
+        self.megabytes = 0.0
+
+    def run(self) -> None:
+        while True:
+            try:
+                lines = self._status.read_text().splitlines()
+                kilobytes = next(int(line.split()[1]) for line in lines if line.startswith("VmHWM:"))
+            except (OSError, StopIteration):  # it has ended, or this is no Linux
+                return
+            self.megabytes = max(self.megabytes, kilobytes / 1024)
+            time.sleep(0.01)
 
 
 def alternate(commands: Mapping[str, Sequence[str]], runs: int) -> dict[str, list[Run]]:

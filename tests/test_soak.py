@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import random
 import signal
 import subprocess
@@ -14,6 +13,7 @@ import numpy as np
 import pytest
 import signals
 import soundfile
+from processes import measure
 
 pytestmark = pytest.mark.soak
 
@@ -36,13 +36,7 @@ def write_long(path: Path, seconds: float) -> Path:
 
 def peak_megabytes(*arguments: object) -> float:
     """Run a command to its end; return the most memory it held."""
-    process = subprocess.Popen(
-        [sys.executable, "-m", "stembridge.bridge", *map(str, arguments)], stdout=subprocess.DEVNULL
-    )
-    _, status, usage = os.wait4(process.pid, 0)
-    process.returncode = os.waitstatus_to_exitcode(status)
-    assert process.returncode == 0
-    return usage.ru_maxrss / 1024
+    return measure([sys.executable, "-m", "stembridge.bridge", *map(str, arguments)]).peak_mb
 
 
 @pytest.mark.parametrize("model", ["classic", "repet"])
