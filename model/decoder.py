@@ -26,6 +26,9 @@ from .units import format_time
 RATES = (8000, 192_000)
 """Lowest and highest sample rate that is read, in Hz."""
 
+MAX_CHANNELS = 64
+"""More is a damaged header, on which decoders spin for minutes."""
+
 
 class AudioReader:
     """An open audio file, read in blocks from any frame on.
@@ -137,6 +140,11 @@ def open_audio(path: str | os.PathLike[str]) -> AudioReader:
         opened.source.close()
         low, high = RATES
         raise AudioFileError(f"{path}: expected {low} to {high} Hz, got {rate:g} Hz. Convert it first")
+    if not 1 <= opened.source.channels <= MAX_CHANNELS:
+        opened.source.close()
+        raise AudioFileError(
+            f"{path}: expected 1 to {MAX_CHANNELS} channels, got {opened.source.channels}. Split it first"
+        )
     rounded = {"32": "32-bit integers", "64f": "64-bit floats"}.get(opened.bit_depth)
     warnings = opened.warnings
     if rounded:

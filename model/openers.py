@@ -102,7 +102,12 @@ def _open_wav(path: Path) -> Opened:
 
 def _open_aiff(path: Path) -> Opened:
     layout = aiff.read_layout(path)
-    if layout.compression not in aiff.DECODED_BY_PEDALBOARD:
+    floats = layout.compression.lower() == b"fl32"
+    if (
+        layout.compression not in aiff.DECODED_BY_PEDALBOARD
+        or layout.bits > 32
+        or (floats and layout.bits != 32)
+    ):
         opened = _open_soundfile(path)
         return dataclasses.replace(opened, codec="aiff", warnings=layout.warnings + opened.warnings)
     source = PedalboardSource(path, Splice(path, layout.mended()) if layout.mend else None)

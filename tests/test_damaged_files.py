@@ -291,3 +291,58 @@ def test_ogg_checksum_is_that_of_real_pages(tmp_path: Path) -> None:
     page = vorbis(tmp_path / "o.ogg", 0.1)
     page = page[: page.index(b"OggS", 1)]
     assert ogg.crc32(page[:22] + bytes(4) + page[26:]) == int.from_bytes(page[22:26], "little")
+
+
+def test_flac_whose_header_contradicts_its_frames(tmp_path: Path) -> None:
+    # pedalboard would read memory that is not there, hang or crash
+    path = tmp_path / "f.flac"
+    whole = bytearray(flac(path))
+    whole[20] = whole[20] & 0xF1 | 6 << 1  # seven channels
+    path.write_bytes(whole)
+    with pytest.raises(AudioFileError, match="no whole FLAC frame"):
+        open_audio(path)
+
+
+def test_aiff_with_thousands_of_channels(tmp_path: Path) -> None:
+    path = tmp_path / "a.aiff"
+    soundfile.write(path, VALUES.T, 44100, subtype="PCM_16")
+    whole = bytearray(path.read_bytes())
+    at = whole.index(b"COMM") + 8
+    whole[at : at + 2] = (5890).to_bytes(2, "big")
+    path.write_bytes(whole)
+    with pytest.raises(AudioFileError, match="1 to 64 channels"):
+        open_audio(path)
+
+
+@pytest.mark.parametrize("suffix", ["wav", "aiff", "flac", "mp3", "ogg", "w64"])
+def test_random_damage_gives_audio_or_an_error(
+    tmp_path: Path, suffix: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / f"whole.{suffix}"
+    if suffix == "w64":
+        soundfile.write(path, VALUES.T, 44100, format="W64", subtype="PCM_16")
+    else:
+        with AudioFile(str(path), "w", 44100, 2) as file:
+            file.write(AUDIO)
+    monkeypatch.setenv("PATH", str(tmp_path))  # ffmpeg would be asked about every other file
+    rng = np.random.default_rng(7)
+    whole = path.read_bytes()
+    read = refused = 0
+    for _ in range(150):
+        content = bytearray(whole)
+        for _ in range(int(rng.integers(1, 5))):
+            # headers more often than samples
+            within = min(len(whole), int(rng.choice([64, 600, len(whole)])))
+            content[int(rng.integers(0, within))] = int(rng.integers(256))
+        if rng.random() < 0.3:
+            del content[int(rng.integers(0, len(content))) :]
+        path.write_bytes(content)
+        try:
+            with open_audio(path) as reader:
+                frames = min(reader.info.frames, 200_000)
+                assert reader.read(frames).shape == (reader.info.channels, frames)
+            read += 1
+        except AudioFileError:
+            refused += 1
+    assert read > 0
+    assert refused > 0

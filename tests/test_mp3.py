@@ -170,3 +170,14 @@ def test_vbri_header_is_not_played(tmp_path: Path) -> None:
     audio, info = read_audio(path)
     assert info.warnings == ()
     assert np.array_equal(audio, expected)
+
+
+def test_frames_of_another_kind_are_not_mixed_in(tmp_path: Path) -> None:
+    whole = encode(tmp_path, "-b:a 128k").read_bytes()
+    expected, _ = read_audio(tmp_path / "song.mp3")
+    other = encode(tmp_path, "-ar 22050 -b:a 64k", "other.mp3").read_bytes()
+    path = tmp_path / "both.mp3"
+    path.write_bytes(whole + other)
+    audio, info = read_audio(path)
+    assert (info.sample_rate, audio.shape) == (44100, expected.shape)
+    assert "are not MP3" in info.warnings[0]

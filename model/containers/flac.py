@@ -14,6 +14,8 @@ from ..errors import AudioFileError
 from .splice import Piece
 
 _TAIL = 1 << 18
+_BITS = {1: 8, 2: 12, 3: 0, 4: 16, 5: 20, 6: 24, 7: 32}
+"""Bits per sample by a frame header's code; without an entry it is what STREAMINFO says."""
 
 
 @dataclass(frozen=True)
@@ -52,7 +54,7 @@ def read_layout(path: Path) -> FlacLayout:
     size = path.stat().st_size
     with path.open("rb") as file:
         info, start = _metadata(path, file)
-        bits = ((info[12] & 1) << 4 | info[13] >> 4) + 1
+        channels, bits = _channels_and_bits(info)
         said = (info[13] & 0x0F) << 32 | int.from_bytes(info[14:18], "big")
         stop, frames, broken = _last_frame(file, info, start, _without_tag(file, size))
         rising = _rising(file, info, start, stop)
@@ -68,10 +70,13 @@ def read_layout(path: Path) -> FlacLayout:
     elif broken:
         warnings.append(f"the end is damaged; the {frames} frames before it were read")
     checked = info[18:34] if any(info[18:34]) and not warnings else None
-    channels = (info[12] >> 1 & 7) + 1
     return FlacLayout(
         info, channels, bits, start, stop, frames, checked, frames != said, rising, tuple(warnings)
     )
+
+
+def _channels_and_bits(info: bytes) -> tuple[int, int]:
+    return (info[12] >> 1 & 7) + 1, ((info[12] & 1) << 4 | info[13] >> 4) + 1
 
 
 def _metadata(path: Path, file: BinaryIO) -> tuple[bytes, int]:
@@ -88,8 +93,8 @@ def _metadata(path: Path, file: BinaryIO) -> tuple[bytes, int]:
             info = file.read(length)
         else:
             file.seek(length, 1)
-    if len(info) < 34:
-        raise AudioFileError(f"{path}: a FLAC file without STREAMINFO. Download or export it again")
+    if len(info) < 34 or file.tell() > path.stat().st_size:
+        raise AudioFileError(f"{path}: a FLAC file without a whole header. Download or export it again")
     return info[:34], file.tell()
 
 
@@ -175,7 +180,11 @@ def _frame_header(data: bytes, at: int, info: bytes) -> tuple[int, int] | None:
     if len(head) < 6 or head[1] & 0xFE != 0xF8 or head[3] & 1:
         return None
     size_code, rate_code, bits_code = head[2] >> 4, head[2] & 15, head[3] >> 1 & 7
-    if size_code == 0 or rate_code == 15 or bits_code == 3 or head[3] >> 4 > 10:
+    if size_code == 0 or rate_code == 15 or head[3] >> 4 > 10:
+        return None
+    # frames that contradict STREAMINFO make pedalboard read memory that is not there
+    channels, bits = _channels_and_bits(info)
+    if (2 if head[3] >> 4 > 7 else (head[3] >> 4) + 1) != channels or _BITS.get(bits_code, bits) != bits:
         return None
     lead = head[4]
     extra = 0 if lead < 0x80 else 8 - (lead ^ 0xFF).bit_length() - 1

@@ -8,6 +8,7 @@ and decoding can start at any frame.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 from typing import BinaryIO
 
@@ -27,6 +28,8 @@ _BIT_RATES = {
 }
 _RATES = {3: (44100, 48000, 32000), 2: (22050, 24000, 16000), 0: (11025, 12000, 8000)}
 _CHUNK = 1 << 20
+_TRAILERS = (b"TAG", b"APETAGEX", b"LYRICSBEGIN")
+"""Tags behind the last frame."""
 
 
 @dataclass(frozen=True)
@@ -133,8 +136,13 @@ def read_layout(path: Path) -> Mp3Layout:
     return _layout(path, frame[:4], tag, walk)
 
 
-def find_frame(file: BinaryIO, start: int, size: int, limit: int = 1 << 18) -> int | None:
-    """Where two frames of one kind follow each other (or one ends the file), from `start` on."""
+def find_frame(
+    file: BinaryIO, start: int, size: int, limit: int = 1 << 18, kind: dict[int, int] | None = None
+) -> int | None:
+    """Where two frames of one kind follow each other (or one ends the file), from `start` on.
+
+    `kind` are the lengths of the frames to look for, from `_lengths`; any when left out.
+    """
     file.seek(start)
     data = file.read(limit + 2 * 2881)
     position = -1
@@ -142,8 +150,10 @@ def find_frame(file: BinaryIO, start: int, size: int, limit: int = 1 << 18) -> i
         header = data[position : position + 4]
         if not _valid(header):
             continue
-        lengths = _lengths(header)
-        after = position + lengths[_key(header)]
+        lengths = kind if kind is not None else _lengths(header)
+        if (length := lengths.get(_key(header))) is None:
+            continue
+        after = position + length
         if start + after == size or _key(data[after : after + 4]) in lengths:
             return start + position
     return None
@@ -229,12 +239,21 @@ class _Walk:
             stop = self._frames(position)
             if stop > begin:
                 self.ranges.append((begin, stop))
-            found = find_frame(self.file, stop, self.size, self.size - stop) if stop < self.size else None
+            found = self._resync(stop)
             if found is None:
                 break
             self.warnings.append(f"{found - stop} bytes at byte {stop} are not MP3 and were left out")
             begin = position = found
         self._end(stop)
+
+    def _resync(self, position: int) -> int | None:
+        """Where frames of the same kind go on after something else."""
+        while position < self.size:
+            found = find_frame(self.file, position, self.size, _CHUNK, self.lengths)
+            if found is not None:
+                return found
+            position += _CHUNK
+        return None
 
     def _frames(self, position: int) -> int:
         """Count frames from `position` until something else comes; return where."""
@@ -256,10 +275,13 @@ class _Walk:
             position += length
 
     def _end(self, stop: int) -> None:
+        stop += id3_length(self.file, stop)
         self.file.seek(stop)
-        header = self.file.read(4)
-        if len(header) == 4 and _key(header) in self.lengths:
+        rest = self.file.read(_CHUNK)
+        if len(rest) >= 4 and _key(rest) in self.lengths:
             self.warnings.append("cut short inside its last MPEG frame, which was left out")
+        elif rest.strip(b"\0") and not rest.lstrip(b"\0").startswith(_TRAILERS):
+            self.warnings.append(f"{self.size - stop} bytes at the end are not MP3 and were left out")
 
 
 _KEY_MASK = 0xFFFEFEC0
@@ -284,15 +306,19 @@ def _valid(header: bytes) -> bool:
 
 def _lengths(header: bytes) -> dict[int, int]:
     """Frame lengths in bytes by `_key`, for all frames that can follow a frame with this header."""
-    version, rate_index = header[1] >> 3 & 3, header[2] >> 2 & 3
-    mono = header[3] >> 6 == 3
+    return _table(header[1] & 0xFE, header[2] >> 2 & 3, header[3] >> 6 == 3)
+
+
+@cache
+def _table(second: int, rate_index: int, mono: bool) -> dict[int, int]:
+    version = second >> 3 & 3
     slots = 144 if version == 3 else 72
     table = {}
     for number, kbps in enumerate(_BIT_RATES[3 if version == 3 else 2], 1):
         for padding in (0, 1):
             length = slots * 1000 * kbps // _RATES[version][rate_index] + padding
             for mode in (3,) if mono else (0, 1, 2):
-                key = bytes([0xFF, header[1] & 0xFE, number << 4 | rate_index << 2 | padding << 1, mode << 6])
+                key = bytes([0xFF, second, number << 4 | rate_index << 2 | padding << 1, mode << 6])
                 table[int.from_bytes(key, "big")] = length
     return table
 

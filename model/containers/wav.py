@@ -60,7 +60,9 @@ class WavLayout:
         size = stop - self.start
         bits = 8 * self.block_align // self.channels if self.plain else self.bits
         rate, align = self.sample_rate, self.block_align
-        fmt = struct.pack("<HHIIHH", self.format_tag, self.channels, rate, rate * align, align, bits)
+        fmt = struct.pack(
+            "<HHIIHH", self.format_tag, self.channels, rate, rate * align & 0xFFFFFFFF, align, bits
+        )
         fmt = b"fmt " + struct.pack("<I", len(fmt)) + fmt
         if size + 36 < _UNKNOWN_SIZE:
             header = (
@@ -110,7 +112,8 @@ class _Walk:
             bits = valid if 0 < valid <= bits else bits
         plain = tag in (PCM, FLOAT, ALAW, MULAW)
         block_frames = struct.unpack_from("<H", self.fmt, 18)[0] if len(self.fmt) >= 20 and not plain else 0
-        if channels == 0 or not 0 < rate < 1 << 24 or (bits == 0 if plain else align == 0):
+        too_wide = plain and channels * (container_bits + 7) // 8 > 0xFFFF
+        if channels == 0 or too_wide or not 0 < rate < 1 << 24 or (bits == 0 if plain else align == 0):
             raise AudioFileError(
                 f"{self.path}: its header says {channels} channels, {rate} Hz, {bits} bits. Export it again"
             )
@@ -191,7 +194,7 @@ class _Walk:
         if len(data) < 8 or not all(32 <= c < 127 for c in data[:4]):
             return None
         name, size = data[:4], struct.unpack("<I", data[4:])[0]
-        if name != b"data" and position + 8 + size > self.size + 1:
+        if name != b"data" and position + 8 + size > self.size:
             return None
         return name, size
 
