@@ -40,7 +40,7 @@ def measure(command: Sequence[str], env: dict[str, str] | None = None) -> Run:
 
 
 class _Peak(threading.Thread):
-    """Watches the most memory a process holds. What wait4 reports includes what its parent held at the fork."""
+    """Watches the most memory a process holds; what wait4 reports includes its parent's at the fork."""
 
     def __init__(self, pid: int) -> None:
         super().__init__(daemon=True)

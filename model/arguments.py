@@ -10,7 +10,6 @@ from numpy.typing import NDArray
 
 from .errors import ArgumentTypeError, ArgumentValueError
 
-
 LARGEST_BUFFER = 1 << 16
 """Larger blocks are cut: beyond about two million frames pedalboard itself takes the process down."""
 

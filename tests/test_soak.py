@@ -68,4 +68,4 @@ def test_a_hundred_kills_leave_no_half_file(tmp_path: Path) -> None:
     print(f"\n{killed} of 100 renders killed")
     assert killed > 20
     subprocess.run(command, check=True, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-    assert not [path for path in out.rglob(".*")]
+    assert not list(out.rglob(".*"))

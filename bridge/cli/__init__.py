@@ -33,6 +33,8 @@ class UsageError(Exception):
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run one command; return 0 all done, 1 something failed, 2 usage, 130 interrupted."""
+    # Work is spread over threads of our own; OpenBLAS's would only fight them for the cores.
+    os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
     arguments = list(sys.argv[1:] if argv is None else argv)
     chosen = next((argument for argument in arguments if not argument.startswith("-")), None)
     if chosen not in COMMANDS:
