@@ -9,12 +9,12 @@ from collections.abc import Iterator
 
 import numpy as np
 from stembridge.model.audio import Audio, StemArray
-from stembridge.model.masks import TINY, energy, share
-from stembridge.model.median import RunningMedian, along_frequency
+from stembridge.model.dsp.masks import TINY, energy, share
+from stembridge.model.dsp.median import RunningMedian, along_frequency
+from stembridge.model.dsp.stft import Spectra, window_at
 from stembridge.model.separators.protocol import Separator
 from stembridge.model.separators.repet import Repet
 from stembridge.model.separators.spectral import SpectralSeparator
-from stembridge.model.stft import Spectra, window_at
 
 STEMS = ("drums", "bass", "other", "vocals")
 SPLIT_HZ = 180
@@ -101,7 +101,7 @@ class RepetSplit:
 
 def oracle(sample_rate: int, stems: StemArray) -> StemArray:
     """Each stem's share of the summed magnitudes at every bin, on the mix. Shape as it comes."""
-    from stembridge.model.stft import istft, stft
+    from stembridge.model.dsp.stft import istft, stft
 
     window = window_at(sample_rate, 4096)
     frames = stems.shape[2]

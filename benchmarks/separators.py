@@ -25,7 +25,7 @@ import numpy as np
 from baselines import STEMS, Quarter, RepetSplit, Split, oracle
 from processes import machine
 from stembridge.model.audio import Audio, StemArray
-from stembridge.model.decoder import open_audio, read_audio
+from stembridge.model.files.decoder import open_audio, read_audio
 from stembridge.model.platform import keep_freed_memory
 from stembridge.model.registry import create_separator, resolve
 

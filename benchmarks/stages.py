@@ -16,14 +16,14 @@ from pathlib import Path
 import numpy as np
 from processes import machine
 from stembridge.model.audio import Audio, OutputFormat
-from stembridge.model.decoder import open_audio
-from stembridge.model.encoder import create_audio
-from stembridge.model.loudness import LoudnessMeter
+from stembridge.model.dsp.loudness import LoudnessMeter
+from stembridge.model.dsp.resampler import Resampler
+from stembridge.model.files.decoder import open_audio
+from stembridge.model.files.encoder import create_audio
+from stembridge.model.files.quantise import Dither
 from stembridge.model.mixer import Mixer, MixerState
 from stembridge.model.platform import keep_freed_memory
-from stembridge.model.quantise import Dither
 from stembridge.model.registry import create_separator
-from stembridge.model.resampler import Resampler
 from stembridge.model.separation import StemStream
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent / "examples"))

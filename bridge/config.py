@@ -191,7 +191,7 @@ class _Reader:
         return read
 
     def _known(self, table: str, entries: Mapping[str, Any], known: tuple[str, ...]) -> None:
-        from stembridge.model.parameters import suggest
+        from stembridge.model.plugins.parameters import suggest
 
         for key in entries:
             if key not in known:

@@ -6,10 +6,10 @@ import json
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from stembridge.model.chain import ChainSpec, PluginSpec
 from stembridge.model.errors import OutputError, PluginError
-from stembridge.model.plugin_process import PluginProcess
-from stembridge.model.plugins import installed_plugins
+from stembridge.model.plugins.chain import ChainSpec, PluginSpec
+from stembridge.model.plugins.discovery import installed_plugins
+from stembridge.model.plugins.plugin_process import PluginProcess
 
 from .presets import MIX, Preset, dump_preset, load_preset
 

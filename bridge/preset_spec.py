@@ -6,9 +6,9 @@ from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from stembridge.model.chain import ChainSpec
 from stembridge.model.errors import StembridgeError
-from stembridge.model.parameters import suggest
+from stembridge.model.plugins.chain import ChainSpec
+from stembridge.model.plugins.parameters import suggest
 
 SCHEMA = 1
 """The newest form of preset files that this version reads and writes."""

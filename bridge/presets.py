@@ -6,7 +6,7 @@ from importlib import resources
 from pathlib import Path
 
 import platformdirs
-from stembridge.model.parameters import suggest
+from stembridge.model.plugins.parameters import suggest
 
 from .preset_spec import MIX, SCHEMA, MasterSettings, Preset, PresetError, RenderSettings
 from .preset_toml import dump_preset, parse_preset

@@ -8,9 +8,9 @@ from pathlib import Path
 from typing import Any, cast
 
 from stembridge.model.audio import BitDepth, Container, OutputFormat
-from stembridge.model.chain_spec import ChainSpec
 from stembridge.model.errors import ArgumentValueError
 from stembridge.model.mixer import MixerState
+from stembridge.model.plugins.chain_spec import ChainSpec
 from stembridge.model.registry import Device
 from stembridge.model.rendering import RenderSpec, Version
 from stembridge.model.units import parse_time

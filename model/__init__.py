@@ -16,27 +16,27 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from .audio import Audio, AudioInfo, OutputFormat
-    from .board import Board, Parallel, Pedalboard, process
-    from .chain_spec import ChainSpec, PluginSpec
-    from .decoder import open_audio, read_audio
-    from .effect import Effect
-    from .encoder import create_audio
+    from .effects.board import Board, Parallel, Pedalboard, process
+    from .effects.effect import Effect
+    from .effects.stem_separator import StemSeparator
     from .errors import StembridgeError
+    from .files.decoder import open_audio, read_audio
+    from .files.encoder import create_audio
     from .mixer import Mixer, MixerState
+    from .plugins.chain_spec import ChainSpec, PluginSpec
     from .registry import create_separator, list_separators
     from .rendering import Progress, RenderResult, RenderSpec, Version, render
     from .separation import Separated, StemStream
     from .separators.protocol import Separator
     from .stem_cache import StemCache
-    from .stem_separator import StemSeparator
 
 _HOMES = {
     "audio": ("Audio", "AudioInfo", "OutputFormat"),
-    "board": ("Board", "Parallel", "Pedalboard", "process"),
-    "chain_spec": ("ChainSpec", "PluginSpec"),
-    "decoder": ("open_audio", "read_audio"),
-    "effect": ("Effect",),
-    "encoder": ("create_audio",),
+    "effects.board": ("Board", "Parallel", "Pedalboard", "process"),
+    "plugins.chain_spec": ("ChainSpec", "PluginSpec"),
+    "files.decoder": ("open_audio", "read_audio"),
+    "effects.effect": ("Effect",),
+    "files.encoder": ("create_audio",),
     "errors": ("StembridgeError",),
     "mixer": ("Mixer", "MixerState"),
     "registry": ("create_separator", "list_separators"),
@@ -44,7 +44,7 @@ _HOMES = {
     "separation": ("Separated", "StemStream"),
     "separators.protocol": ("Separator",),
     "stem_cache": ("StemCache",),
-    "stem_separator": ("StemSeparator",),
+    "effects.stem_separator": ("StemSeparator",),
 }
 _HOME_OF = {name: module for module, names in _HOMES.items() for name in names}
 

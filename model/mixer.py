@@ -28,8 +28,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from .audio import Audio, StemArray
+from .dsp.ramp import RampBank
 from .errors import ArgumentValueError
-from .ramp import RampBank
 from .remix import Faders, Treated, check_shape, holds_at, scaled, stem_index
 from .residual import RESIDUAL, RESIDUAL_POLICIES, ResidualPolicy
 from .units import MAX_GAIN_DB, SILENCE_DB, db_to_gain

@@ -20,12 +20,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from .audio import Audio, AudioInfo
-from .decoder import AudioReader, open_audio
+from .dsp.spectrogram import Scale, Spectrogram, window_frames
 from .errors import ArgumentValueError, StembridgeError
+from .files.decoder import AudioReader, open_audio
+from .files.sink import write_error
 from .separation import Separated, StemStream
 from .separators.protocol import Separator
-from .sink import write_error
-from .spectrogram import Scale, Spectrogram, window_frames
 from .units import format_time
 
 if TYPE_CHECKING:

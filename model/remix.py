@@ -12,8 +12,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from .audio import Audio, StemArray
+from .dsp.ramp import Gain, Span
 from .errors import ArgumentValueError
-from .ramp import Gain, Span
 
 Treated = StemArray | Sequence[Audio | None]
 """Stems after their chains: one array, or one `(channels, frames)` per stem with None for no chain."""

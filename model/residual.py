@@ -9,9 +9,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from .audio import Audio, StemArray, as_rows
+from .dsp.fifo import Fifo
+from .dsp.stft import Istft, Stft, stft_latency, window_at
 from .errors import ArgumentValueError
-from .fifo import Fifo
-from .stft import Istft, Stft, stft_latency, window_at
 
 ResidualPolicy = Literal["other", "spread", "file", "none"]
 """`other`: joins the model's residual stem; `spread`: shared by energy; `file`: a stem of its own,

@@ -8,10 +8,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from .audio import Audio, StemArray, as_rows
+from .dsp.fifo import Fifo
+from .dsp.stft import Istft, Stft, stft_latency, window_at
 from .errors import ArgumentValueError
-from .fifo import Fifo
 from .remix import stem_index
-from .stft import Istft, Stft, stft_latency, window_at
 
 NEUTRAL = 5.0
 """The sensitivity that leaves a stem as the model made it."""

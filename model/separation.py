@@ -19,8 +19,8 @@ from typing import Protocol
 import numpy as np
 
 from .audio import Audio, StemArray
+from .dsp.fifo import Fifo
 from .errors import ArgumentValueError, StateError
-from .fifo import Fifo
 from .residual import ResidualPolicy, Spread, joined, rest_of, stems_after
 from .sensitivity import Sensitivity, check_sensitivity
 from .separators.protocol import Separator

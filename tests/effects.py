@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 from stembridge.model.audio import Audio
-from stembridge.model.effect import Effect
-from stembridge.model.fifo import Fifo
+from stembridge.model.dsp.fifo import Fifo
+from stembridge.model.effects.effect import Effect
 
 RATE = 44100
 

@@ -6,7 +6,7 @@ from concurrent.futures import ThreadPoolExecutor
 from threading import Barrier
 
 import peers
-from stembridge.model.blas import blas_threads, one_thread
+from stembridge.model.dsp.blas import blas_threads, one_thread
 
 
 def test_the_setting_comes_back_after_the_last_user() -> None:

@@ -40,8 +40,8 @@ from pedalboard import (
 )
 from pedalboard_native._internal import AddLatency
 from stembridge.model.audio import Audio
-from stembridge.model.board import Board, Parallel, Pedalboard, process
-from stembridge.model.effect import Effect
+from stembridge.model.effects.board import Board, Parallel, Pedalboard, process
+from stembridge.model.effects.effect import Effect
 from stembridge.model.errors import ArgumentValueError, PluginError, StateError
 
 pedalboard: Any = natives_typed

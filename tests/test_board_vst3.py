@@ -12,7 +12,7 @@ import signals
 from effects import RATE, Late, evenly, streamed
 from pedalboard import Chain, Compressor, Delay, Gain, Mix, Reverb, VST3Plugin
 from stembridge.model.audio import Audio
-from stembridge.model.board import Board, Parallel
+from stembridge.model.effects.board import Board, Parallel
 from stembridge.model.errors import PluginError
 
 FRAMES = 12000

@@ -11,8 +11,8 @@ import pedalboard
 import peers
 import pytest
 import signals
-from stembridge.model.chain import ChainSpec, PluginSpec, build, find_idle, probe, validate
 from stembridge.model.errors import PluginError, PluginParameterError
+from stembridge.model.plugins.chain import ChainSpec, PluginSpec, build, find_idle, probe, validate
 
 RATE = 44100
 

@@ -12,9 +12,9 @@ import signals
 import soundfile
 from pedalboard.io import AudioFile
 from stembridge.model.audio import Audio
-from stembridge.model.containers import ogg
-from stembridge.model.decoder import open_audio, read_audio
 from stembridge.model.errors import AudioFileError
+from stembridge.model.files.containers import ogg
+from stembridge.model.files.decoder import open_audio, read_audio
 
 FRAMES = 20_000
 PCM_16 = struct.pack("<HHIIHH", 1, 2, 44100, 4 * 44100, 4, 16)

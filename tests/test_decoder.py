@@ -17,13 +17,13 @@ import soundfile
 from numpy.typing import NDArray
 from pedalboard.io import AudioFile
 from stembridge.model.audio import Audio
-from stembridge.model.decoder import open_audio, read_audio
 from stembridge.model.errors import (
     ArgumentValueError,
     AudioFileError,
     AudioFileNotFoundError,
     StateError,
 )
+from stembridge.model.files.decoder import open_audio, read_audio
 
 RATE = 44100
 
@@ -311,7 +311,7 @@ def test_tags_are_read_when_asked_for(tmp_path: Path) -> None:
     file.save()
     program = f"""
 import sys
-from stembridge.model.decoder import read_audio
+from stembridge.model.files.decoder import read_audio
 audio, info = read_audio({str(path)!r})
 heavy = {{"mutagen", "soundfile", "torch", "scipy", "matplotlib", "soxr"}} & set(sys.modules)
 assert not heavy, heavy

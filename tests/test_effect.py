@@ -13,7 +13,7 @@ import signals
 from effects import RATE, Fragile, Late, Smooth, streamed
 from numpy.typing import NDArray
 from stembridge.model.audio import Audio
-from stembridge.model.effect import Effect
+from stembridge.model.effects.effect import Effect
 from stembridge.model.errors import ArgumentValueError, StateError, StembridgeError
 
 # Arrays in and out.

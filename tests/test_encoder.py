@@ -16,7 +16,6 @@ import pytest
 import signals
 import soundfile
 from stembridge.model.audio import Audio, BitDepth, Container, OutputFormat
-from stembridge.model.encoder import create_audio
 from stembridge.model.errors import (
     ArgumentTypeError,
     ArgumentValueError,
@@ -25,9 +24,10 @@ from stembridge.model.errors import (
     StateError,
     VerificationError,
 )
-from stembridge.model.format_limits import check_format
-from stembridge.model.quantise import Dither, quantise
-from stembridge.model.tags import read_tags
+from stembridge.model.files.encoder import create_audio
+from stembridge.model.files.format_limits import check_format
+from stembridge.model.files.quantise import Dither, quantise
+from stembridge.model.files.tags import read_tags
 
 LOSSLESS = [
     OutputFormat("wav", "16"),

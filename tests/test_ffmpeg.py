@@ -13,9 +13,9 @@ import pytest
 import signals
 import soundfile
 from stembridge.model.audio import Audio
-from stembridge.model.containers import flac
-from stembridge.model.decoder import open_audio, read_audio
 from stembridge.model.errors import AudioFileError
+from stembridge.model.files.containers import flac
+from stembridge.model.files.decoder import open_audio, read_audio
 
 FRAMES = 60_123
 CODECS = {

@@ -17,8 +17,7 @@ import psutil
 import pytest
 import signals
 import soundfile
-from stembridge.model.chain import ChainSpec, PluginSpec, build
-from stembridge.model.effect import Effect
+from stembridge.model.effects.effect import Effect
 from stembridge.model.errors import (
     ArgumentValueError,
     PluginCrashedError,
@@ -26,8 +25,9 @@ from stembridge.model.errors import (
     PluginTimeoutError,
     StateError,
 )
-from stembridge.model.isolate import IsolatedChain, open_chain
-from stembridge.model.plugin_process import PluginProcess
+from stembridge.model.plugins.chain import ChainSpec, PluginSpec, build
+from stembridge.model.plugins.isolate import IsolatedChain, open_chain
+from stembridge.model.plugins.plugin_process import PluginProcess
 
 RATE = 44100
 PATIENCE_S = 30
@@ -284,7 +284,8 @@ def test_a_chain_outlives_the_thread_that_opened_it(spec: ChainSpec) -> None:
 @pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGTERM, signal.SIGINT])
 def test_no_child_outlives_a_killed_parent(number: signal.Signals) -> None:
     program = (
-        "import sys; from stembridge.model.isolate import *; from stembridge.model.chain import *\n"
+        "import sys\nfrom stembridge.model.plugins.isolate import *\n"
+        "from stembridge.model.plugins.chain import *\n"
         f"chain = IsolatedChain(ChainSpec((PluginSpec(file={peers.vst3('ZamCompX2')!r}),)), 44100, 2)\n"
         "print(chain.pid, flush=True); sys.stdin.read()"
     )
@@ -319,10 +320,10 @@ def test_a_frozen_program_is_its_own_host(tmp_path: Path) -> None:
     program.chmod(0o755)
     script.write_text(
         f"import sys; sys.frozen = True; sys.executable = {str(program)!r}\n"
-        "from stembridge.model.isolate_child import run_if_asked\n"
+        "from stembridge.model.plugins.isolate_child import run_if_asked\n"
         "run_if_asked()\n"
         "import numpy as np, psutil\n"
-        "from stembridge.model.isolate import *; from stembridge.model.chain import *\n"
+        "from stembridge.model.plugins.isolate import *; from stembridge.model.plugins.chain import *\n"
         f"chain = IsolatedChain(ChainSpec((PluginSpec(file={peers.vst3('ZamCompX2')!r}),)), 44100, 2)\n"
         "out = chain(np.ones((2, 100), np.float32), 44100)\n"
         "print(out.shape, '--stembridge-plugin-host' in psutil.Process(chain.pid).cmdline())\n"

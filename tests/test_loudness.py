@@ -15,9 +15,9 @@ import pytest
 import signals
 import soundfile
 from stembridge.model.audio import Audio
+from stembridge.model.dsp.loudness import Loudness, LoudnessMeter
+from stembridge.model.dsp.meter_filters import k_weighting
 from stembridge.model.errors import ArgumentTypeError, ArgumentValueError
-from stembridge.model.loudness import Loudness, LoudnessMeter
-from stembridge.model.meter_filters import k_weighting
 
 RATE = 48000
 
@@ -255,6 +255,6 @@ def test_what_cannot_be_measured_is_refused() -> None:
 
 
 def test_nothing_heavy_is_imported() -> None:
-    code = "import sys, stembridge.model.loudness ; print({'scipy', 'torch'} & set(sys.modules))"
+    code = "import sys, stembridge.model.dsp.loudness ; print({'scipy', 'torch'} & set(sys.modules))"
     out = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout
     assert out.strip() == "set()"

@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 import signals
-from stembridge.model.masks import energy, share
-from stembridge.model.stft import stft
+from stembridge.model.dsp.masks import energy, share
+from stembridge.model.dsp.stft import stft
 
 
 def magnitudes(seed: int) -> signals.Audio:

@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 import signals
+from stembridge.model.dsp.median import RowMedian, RunningMedian, along_frequency, running_median
 from stembridge.model.errors import ArgumentValueError
-from stembridge.model.median import RowMedian, RunningMedian, along_frequency, running_median
 
 
 def rows(times: int, width: int, seed: int = 0) -> signals.Audio:

@@ -12,9 +12,9 @@ import signals
 import soundfile
 from pedalboard.io import AudioFile
 from stembridge.model.audio import Audio
-from stembridge.model.containers import mp3
-from stembridge.model.decoder import open_audio, read_audio
 from stembridge.model.errors import AudioFileError
+from stembridge.model.files.containers import mp3
+from stembridge.model.files.decoder import open_audio, read_audio
 
 FRAMES = 100_317
 ENCODINGS = {

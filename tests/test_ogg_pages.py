@@ -10,7 +10,7 @@ import pytest
 import signals
 import soundfile
 from mutagen.ogg import OggPage
-from stembridge.model.ogg_pages import OggPages, page_checksum
+from stembridge.model.files.ogg_pages import OggPages, page_checksum
 
 
 def vorbis(file: io.BytesIO | OggPages, frames: int) -> None:

@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 import signals
 from numpy.typing import NDArray
+from stembridge.model.dsp.overlap_add import OverlapAdd
 from stembridge.model.errors import ArgumentValueError, StateError
-from stembridge.model.overlap_add import OverlapAdd
 
 Audio = signals.Audio
 Stems = NDArray[np.float32]

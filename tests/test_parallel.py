@@ -10,7 +10,7 @@ import signals
 from effects import RATE, Fragile, Late, Smooth, evenly, streamed
 from pedalboard import Chain, Chorus, Compressor, Delay, Distortion, Gain, Mix, PitchShift, Reverb
 from pedalboard_native._internal import AddLatency
-from stembridge.model.board import Board, Parallel
+from stembridge.model.effects.board import Board, Parallel
 
 CUTS = ([1, 2, 3, 50, 200, 1000, 4000, 3746], evenly(9002, 256), signals.cuts(9002, seed=9, largest=3000))
 

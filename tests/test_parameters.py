@@ -9,7 +9,7 @@ import pedalboard
 import peers
 import pytest
 from stembridge.model.errors import PluginParameterError
-from stembridge.model.parameters import (
+from stembridge.model.plugins.parameters import (
     Parameter,
     external_parameters,
     make_native,

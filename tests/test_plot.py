@@ -14,7 +14,7 @@ import signals
 import soundfile
 from stembridge.bridge.cli import main
 from stembridge.model.audio import AudioInfo
-from stembridge.model.decoder import open_audio
+from stembridge.model.dsp.spectrogram import MAX_COLUMNS, Scale, Spectrogram, window_frames
 from stembridge.model.errors import (
     ArgumentTypeError,
     ArgumentValueError,
@@ -22,12 +22,12 @@ from stembridge.model.errors import (
     OutputError,
     StateError,
 )
+from stembridge.model.files.decoder import open_audio
 from stembridge.model.plot import Panel, Picture, PlottingMissingError, plot_song, separate_region, write_png
 from stembridge.model.registry import create_separator
 from stembridge.model.separation import StemStream
 from stembridge.model.separators.protocol import Separator
 from stembridge.model.separators.stems_from import StemsFrom
-from stembridge.model.spectrogram import MAX_COLUMNS, Scale, Spectrogram, window_frames
 
 RATE = 44100
 

@@ -15,10 +15,10 @@ import pytest
 import signals
 from stembridge.bridge.plugin_editor import check_free, save_plugin, starting_point
 from stembridge.bridge.presets import load_preset
-from stembridge.model.chain import ChainSpec, PluginSpec, build
 from stembridge.model.errors import OutputError, PluginError
-from stembridge.model.parameters import Value
-from stembridge.model.plugin_process import PluginProcess
+from stembridge.model.plugins.chain import ChainSpec, PluginSpec, build
+from stembridge.model.plugins.parameters import Value
+from stembridge.model.plugins.plugin_process import PluginProcess
 
 RATE = 44100
 PATIENCE_S = 60

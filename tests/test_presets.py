@@ -17,8 +17,8 @@ from stembridge.bridge.presets import (
     parse_preset,
     preset_paths,
 )
-from stembridge.model.chain import PluginSpec, validate
 from stembridge.model.errors import StembridgeError
+from stembridge.model.plugins.chain import PluginSpec, validate
 
 SHIPPED = ("acapella", "drumless", "karaoke", "practice-bass", "stem-master", "vocal-up")
 

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import signals
 from stembridge.model.errors import ArgumentValueError
-from stembridge.model.quantise import Dither, quantise
+from stembridge.model.files.quantise import Dither, quantise
 
 
 @pytest.mark.parametrize("bits", [16, 24])

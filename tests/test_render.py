@@ -19,7 +19,6 @@ import pytest
 import signals
 import soundfile
 from stembridge.model.audio import OutputFormat
-from stembridge.model.chain_spec import ChainSpec, PluginSpec
 from stembridge.model.errors import (
     ArgumentValueError,
     AudioFileError,
@@ -29,6 +28,7 @@ from stembridge.model.errors import (
     PluginError,
 )
 from stembridge.model.mixer import MixerState
+from stembridge.model.plugins.chain_spec import ChainSpec, PluginSpec
 from stembridge.model.rendering import Progress, RenderResult, RenderSpec, Version, plan_render, render
 from stembridge.model.residual import RESIDUAL_POLICIES
 from stembridge.model.stem_cache import StemCache

@@ -11,10 +11,10 @@ import separating
 import signals
 from numpy.typing import NDArray
 from stembridge.model.audio import Audio
+from stembridge.model.dsp.stft import window_at
 from stembridge.model.errors import ArgumentValueError
 from stembridge.model.separators.protocol import Separator
 from stembridge.model.separators.repet import BLOCK, Repet
-from stembridge.model.stft import window_at
 
 
 def short(rate: int, channels: int) -> Separator:

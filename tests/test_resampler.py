@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 import signals
 from stembridge.model.audio import Audio
+from stembridge.model.dsp.resampler import Resampler, resample
 from stembridge.model.errors import ArgumentTypeError, ArgumentValueError
-from stembridge.model.resampler import Resampler, resample
 
 RATES = [(48000, 44100), (44100, 48000), (96000, 44100), (44100, 22050), (8000, 44100), (44100, 8192)]
 

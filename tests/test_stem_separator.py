@@ -18,9 +18,9 @@ import soundfile
 from effects import RATE, Late, Smooth, evenly, streamed
 from pedalboard import Compressor, Gain, HighpassFilter, Reverb, VST3Plugin
 from stembridge.model.audio import Audio
-from stembridge.model.board import Board, Parallel
+from stembridge.model.effects.board import Board, Parallel
+from stembridge.model.effects.stem_separator import StemSeparator
 from stembridge.model.errors import ArgumentTypeError, ModelMissingError
-from stembridge.model.stem_separator import StemSeparator
 
 SONG = signals.song(1.2)
 MIX: Audio = np.asarray(np.sum(list(SONG.values()), axis=0), dtype=np.float32)
@@ -442,7 +442,7 @@ def test_faders_move_on_other_threads_while_it_plays() -> None:
 def test_no_torch_for_models_without_networks() -> None:
     code = (
         "import sys, numpy as np\n"
-        "from stembridge.model.stem_separator import StemSeparator\n"
+        "from stembridge.model.effects.stem_separator import StemSeparator\n"
         "StemSeparator(gains_db={'vocals': -3})(np.zeros((2, 5000), np.float32), 44100)\n"
         "sys.exit('torch' in sys.modules)\n"
     )

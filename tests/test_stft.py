@@ -6,8 +6,7 @@ import numpy as np
 import pytest
 import separating
 import signals
-from stembridge.model.errors import ArgumentValueError, StateError
-from stembridge.model.stft import (
+from stembridge.model.dsp.stft import (
     Istft,
     Spectra,
     Stft,
@@ -18,6 +17,7 @@ from stembridge.model.stft import (
     stft_latency,
     window_at,
 )
+from stembridge.model.errors import ArgumentValueError, StateError
 
 GRIDS = [(2048, 512), (1024, 768), (1024, 512), (512, 128), (4096, 1024), (96, 20)]
 

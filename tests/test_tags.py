@@ -13,9 +13,9 @@ import pytest
 import signals
 import soundfile
 from stembridge.model.audio import CONTAINERS, Container, OutputFormat
-from stembridge.model.encoder import create_audio
 from stembridge.model.errors import AudioFileError, AudioFileNotFoundError
-from stembridge.model.tags import comment_bytes, id3_tag, read_tags, stem_tags, write_tags
+from stembridge.model.files.encoder import create_audio
+from stembridge.model.files.tags import comment_bytes, id3_tag, read_tags, stem_tags, write_tags
 
 TAGS = {
     "title": ("Söng 日本",),

@@ -13,7 +13,7 @@ import peers
 import pytest
 import soundfile
 from stembridge.model.audio import BIT_DEPTHS, BitDepth
-from stembridge.model.wav_file import BYTES_PER_SAMPLE, SPEAKERS, find_info, wav_header, wav_samples
+from stembridge.model.files.wav_file import BYTES_PER_SAMPLE, SPEAKERS, find_info, wav_header, wav_samples
 
 
 def chunks(header: bytes) -> dict[bytes, bytes]:

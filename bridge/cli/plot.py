@@ -90,7 +90,7 @@ def _region(arguments: argparse.Namespace) -> tuple[int, int | None, str]:
     """First frame, frame after the last (None: the end), and what the file name says of it."""
     if arguments.start is None and arguments.end is None:
         return 0, None, ""
-    from stembridge.model.decoder import open_audio
+    from stembridge.model.files.decoder import open_audio
     from stembridge.model.rendering.naming import with_region
     from stembridge.model.units import parse_time
 

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from stembridge.model.parameters import Parameter
+    from stembridge.model.plugins.parameters import Parameter
 
 EXAMPLES = """\
 examples:
@@ -64,8 +64,8 @@ def run(arguments: argparse.Namespace) -> int:
 
 
 def _list(arguments: argparse.Namespace, folders: tuple[Path, ...]) -> int:
-    from stembridge.model.parameters import native_effects
-    from stembridge.model.plugins import PluginInfo, installed_plugins, plugin_folders, scan_plugins
+    from stembridge.model.plugins.discovery import PluginInfo, installed_plugins, plugin_folders, scan_plugins
+    from stembridge.model.plugins.parameters import native_effects
 
     paths = installed_plugins(folders)
     if not paths:
@@ -99,8 +99,8 @@ def _kind(info: Any) -> str:
 
 
 def _show(arguments: argparse.Namespace, folders: tuple[Path, ...]) -> int:
-    from stembridge.model.chain import PluginSpec
-    from stembridge.model.parameters import Parameter, native_effects, native_parameters
+    from stembridge.model.plugins.chain import PluginSpec
+    from stembridge.model.plugins.parameters import Parameter, native_effects, native_parameters
 
     if arguments.plugin in native_effects():
         about: dict[str, Any] = {"name": arguments.plugin, "plugin": arguments.plugin}
@@ -155,8 +155,8 @@ def _finite(parameter: Parameter) -> dict[str, Any]:
 
 def _find(name: str, folders: tuple[Path, ...]) -> Path:
     from stembridge.model.errors import PluginError
-    from stembridge.model.parameters import native_effects, suggest
-    from stembridge.model.plugins import find_plugin
+    from stembridge.model.plugins.discovery import find_plugin
+    from stembridge.model.plugins.parameters import native_effects, suggest
 
     try:
         return find_plugin(name, folders)
@@ -167,7 +167,7 @@ def _find(name: str, folders: tuple[Path, ...]) -> Path:
 
 def _describe(spec: Any, timeout_s: float) -> dict[str, Any]:
     """Load a plug-in where it can do no harm, and hear what it says about itself."""
-    from stembridge.model.plugin_process import PluginProcess
+    from stembridge.model.plugins.plugin_process import PluginProcess
 
     process = PluginProcess(load_timeout_s=timeout_s)
     try:
@@ -179,7 +179,7 @@ def _describe(spec: Any, timeout_s: float) -> dict[str, Any]:
 def _edit(arguments: argparse.Namespace, folders: tuple[Path, ...]) -> int:
     from stembridge.bridge.plugin_editor import check_free, edit, starting_point
     from stembridge.model.errors import PluginError
-    from stembridge.model.parameters import native_effects
+    from stembridge.model.plugins.parameters import native_effects
 
     if arguments.plugin in native_effects():
         raise PluginError(

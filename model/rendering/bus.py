@@ -9,18 +9,18 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..audio import Audio, StemArray
-from ..chain import validate
-from ..chain_spec import ChainSpec
-from ..effect import Effect
+from ..dsp.fifo import Fifo
+from ..effects.effect import Effect
+from ..effects.stem_lines import StemLines
 from ..errors import PluginError
-from ..fifo import Fifo
-from ..isolate import IsolatedChain, open_chain
+from ..files.quantise import Dither
+from ..files.tags import stem_tags
 from ..mixer import Mixer
-from ..quantise import Dither
+from ..plugins.chain import validate
+from ..plugins.chain_spec import ChainSpec
+from ..plugins.isolate import IsolatedChain, open_chain
 from ..remix import Faders
 from ..separation import Separated
-from ..stem_lines import StemLines
-from ..tags import stem_tags
 from .output_file import SILENCE, Extent, OutputFile
 from .plan import Output, Plan
 from .spec import UNTIL_SILENT, Version

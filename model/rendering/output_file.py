@@ -17,12 +17,12 @@ from typing import BinaryIO
 import numpy as np
 
 from ..audio import Audio, OutputFormat
-from ..encoder import AudioWriter, create_audio
+from ..dsp.loudness import LoudnessMeter
+from ..dsp.resampler import Resampler
 from ..errors import OutputError, VerificationError
-from ..loudness import LoudnessMeter
-from ..quantise import Dither
-from ..resampler import Resampler
-from ..sink import write_error
+from ..files.encoder import AudioWriter, create_audio
+from ..files.quantise import Dither
+from ..files.sink import write_error
 from ..units import gain_to_db
 
 _PART = re.compile(r"\.[^/\\]*\.part\.\w+")

@@ -13,8 +13,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from .. import platform
-from ..decoder import open_audio
 from ..errors import DiskFullError, OutputError
+from ..files.decoder import open_audio
 from ..stem_cache import StemCache, content_hash
 from ..units import gain_to_db
 from .bus import Bus

@@ -10,9 +10,9 @@ from pathlib import Path
 import numpy as np
 
 from ..audio import AudioInfo
-from ..decoder import open_audio
 from ..errors import ArgumentValueError, OutputError
-from ..format_limits import check_format
+from ..files.decoder import open_audio
+from ..files.format_limits import check_format
 from ..mixer import Mixer
 from ..registry import separator_entry
 from ..residual import stems_after

@@ -13,7 +13,7 @@ from typing import Self
 
 from ..audio import Audio
 from ..cache_entry import CacheWriter
-from ..decoder import AudioReader
+from ..files.decoder import AudioReader
 from ..registry import create_separator
 from ..separation import Separated, StemStream
 from ..separators.cached import CachedSeparator, RecordingSeparator

@@ -9,9 +9,9 @@ from pathlib import Path, PurePosixPath
 from typing import Any, Literal, get_args
 
 from ..audio import OutputFormat
-from ..chain_spec import ChainSpec
 from ..errors import ArgumentValueError
 from ..mixer import MixerState
+from ..plugins.chain_spec import ChainSpec
 from ..registry import Device
 from ..residual import RESIDUAL_POLICIES, ResidualPolicy
 from ..units import Time

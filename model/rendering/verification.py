@@ -8,8 +8,8 @@ from contextlib import ExitStack
 
 import numpy as np
 
-from ..decoder import AudioReader, open_audio
 from ..errors import AudioFileError, VerificationError
+from ..files.decoder import AudioReader, open_audio
 from .output_file import OutputFile
 from .plan import Plan
 

@@ -7,7 +7,7 @@ from collections.abc import Callable
 import numpy as np
 
 from ..audio import Audio, StemArray, as_rows
-from ..fifo import Fifo
+from ..dsp.fifo import Fifo
 from .protocol import Separator
 
 

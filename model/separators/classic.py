@@ -18,9 +18,9 @@ from collections.abc import Iterator
 import numpy as np
 from numpy.typing import NDArray
 
-from ..masks import TINY, Real, energy, share
-from ..median import RunningMedian, along_frequency
-from ..stft import Spectra, window_at
+from ..dsp.masks import TINY, Real, energy, share
+from ..dsp.median import RunningMedian, along_frequency
+from ..dsp.stft import Spectra, window_at
 from .spectral import SpectralSeparator
 
 CORNERS_HZ = (60, 120, 200, 300, 3000, 6000, 12000)

@@ -13,10 +13,10 @@ from collections.abc import Iterator
 
 import numpy as np
 
+from ..dsp.masks import energy, share
+from ..dsp.median import RunningMedian, along_frequency
+from ..dsp.stft import Spectra, window_at
 from ..errors import ArgumentValueError
-from ..masks import energy, share
-from ..median import RunningMedian, along_frequency
-from ..stft import Spectra, window_at
 from .spectral import SpectralSeparator
 
 

@@ -16,7 +16,7 @@ from ..errors import ArgumentValueError
 from .protocol import Separator
 
 if TYPE_CHECKING:
-    from ..resampler import Resampler
+    from ..dsp.resampler import Resampler
 
 
 class NativeRate:
@@ -28,7 +28,7 @@ class NativeRate:
     """
 
     def __init__(self, separator: Separator, sample_rate: int) -> None:
-        from ..resampler import Resampler
+        from ..dsp.resampler import Resampler
 
         self.separator = separator
         self.name = separator.name

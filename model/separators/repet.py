@@ -27,11 +27,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..audio import Audio
-from ..blas import one_thread
+from ..dsp.blas import one_thread
+from ..dsp.masks import TINY, Real, energy, share
+from ..dsp.median import RowMedian
+from ..dsp.stft import Spectra, Stft, window_at
 from ..errors import ArgumentValueError
-from ..masks import TINY, Real, energy, share
-from ..median import RowMedian
-from ..stft import Spectra, Stft, window_at
 from .spectral import SpectralSeparator
 
 BLOCK = 256

@@ -8,8 +8,8 @@ from collections.abc import Iterator
 import numpy as np
 
 from ..audio import Audio, StemArray
+from ..dsp.stft import Istft, Spectra, Stft, stft_latency
 from ..errors import ArgumentValueError
-from ..stft import Istft, Spectra, Stft, stft_latency
 
 
 class SpectralSeparator(abc.ABC):

@@ -15,13 +15,13 @@ from typing import TYPE_CHECKING, Self
 import numpy as np
 
 from ..audio import Audio, StemArray
-from ..decoder import AudioReader, open_audio
 from ..errors import AudioFileError
+from ..files.decoder import AudioReader, open_audio
 from ..units import format_time
 from .stem_files import stem_files
 
 if TYPE_CHECKING:
-    from ..resampler import Resampler
+    from ..dsp.resampler import Resampler
 
 LONGER_S = 0.5
 """How much longer than the song a stem may be before it is taken for another song's."""
@@ -139,7 +139,7 @@ class _StemFile:
         if info.sample_rate == self._rate:
             self._reader.seek(min(frame, info.frames))
             return
-        from ..resampler import Resampler
+        from ..dsp.resampler import Resampler
 
         # Start so early that the resampler's filter has forgotten the silence before, on a frame that
         # both rates share.

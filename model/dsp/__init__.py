@@ -1,0 +1,1 @@
+"""Signal tools: streaming, with every grid anchored at frame 0."""

@@ -1,0 +1,1 @@
+"""Effects: pedalboard's contract, boards, and a separator as an effect."""

@@ -1,0 +1,1 @@
+"""Plug-ins: found, described, chained, and run in processes of their own."""
