@@ -160,7 +160,7 @@ def _folder(name: str, folder: Path, bad: Status, fix: str, needed: int = 0) -> 
 
 
 def _plugins(config: Config) -> Iterator[Check]:
-    from stembridge.model.plugins.discovery import installed_plugins, plugin_folders
+    from stembridge.model.plugins.plugin_files import installed_plugins, plugin_folders
 
     for folder in config.plugins.folders:
         if not folder.is_dir():

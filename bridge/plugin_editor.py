@@ -7,8 +7,8 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from stembridge.model.errors import OutputError, PluginError
-from stembridge.model.plugins.chain import ChainSpec, PluginSpec
-from stembridge.model.plugins.discovery import installed_plugins
+from stembridge.model.plugins.chain_spec import ChainSpec, PluginSpec
+from stembridge.model.plugins.plugin_files import installed_plugins
 from stembridge.model.plugins.plugin_process import PluginProcess
 
 from .presets import MIX, Preset, dump_preset, load_preset

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from stembridge.model.errors import StembridgeError
-from stembridge.model.plugins.chain import ChainSpec
+from stembridge.model.plugins.chain_spec import ChainSpec
 from stembridge.model.plugins.parameters import suggest
 
 SCHEMA = 1

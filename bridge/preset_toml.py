@@ -24,7 +24,7 @@ from typing import Any, NoReturn
 
 from stembridge.model.audio import BIT_DEPTHS, CONTAINERS
 from stembridge.model.errors import PluginError
-from stembridge.model.plugins.chain import ChainSpec, PluginSpec
+from stembridge.model.plugins.chain_spec import ChainSpec, PluginSpec
 from stembridge.model.plugins.parameters import Value, native_parameters, suggest
 from stembridge.model.residual import RESIDUAL_POLICIES
 from stembridge.model.units import MAX_GAIN_DB

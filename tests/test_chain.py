@@ -12,7 +12,9 @@ import peers
 import pytest
 import signals
 from stembridge.model.errors import PluginError, PluginParameterError
-from stembridge.model.plugins.chain import ChainSpec, PluginSpec, build, find_idle, probe, validate
+from stembridge.model.plugins.chain import build, find_idle
+from stembridge.model.plugins.chain_spec import ChainSpec, PluginSpec
+from stembridge.model.plugins.trial import validate
 
 RATE = 44100
 
@@ -194,7 +196,7 @@ def test_plugins_that_change_nothing_are_named() -> None:
 
 def test_an_idle_plugin_file_is_named_and_its_latency_told() -> None:
     flat = PluginSpec(file=peers.vst3("ZamEQ2"), dual_mono=True)
-    assert probe(chain(flat), RATE, 2) == ("ZamEQ2.vst3",)
+    assert validate(chain(flat), RATE, 2).idle == ("ZamEQ2.vst3",)
     report = validate(chain(vst3("ZaMaximX2", threshold_db=-10.0)), RATE, 2)
     assert (report.idle, report.latency_samples) == ((), 480)
 

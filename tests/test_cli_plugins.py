@@ -73,7 +73,9 @@ def test_listing_survives_what_cannot_be_loaded(
     folder.mkdir()
     (folder / "Broken.vst3").write_bytes(b"")
     (folder / "ZamEQ2.vst3").symlink_to(peers.vst3("ZamEQ2"))
-    monkeypatch.setattr("stembridge.model.plugins.discovery.plugin_folders", lambda configured=(): (folder,))
+    monkeypatch.setattr(
+        "stembridge.model.plugins.plugin_files.plugin_folders", lambda configured=(): (folder,)
+    )
     assert run("plugins", "list") == 0
     captured = capsys.readouterr()
     rows = captured.out.splitlines()

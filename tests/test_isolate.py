@@ -25,7 +25,8 @@ from stembridge.model.errors import (
     PluginTimeoutError,
     StateError,
 )
-from stembridge.model.plugins.chain import ChainSpec, PluginSpec, build
+from stembridge.model.plugins.chain import build
+from stembridge.model.plugins.chain_spec import ChainSpec, PluginSpec
 from stembridge.model.plugins.isolate import IsolatedChain, open_chain
 from stembridge.model.plugins.plugin_process import PluginProcess
 
@@ -285,7 +286,7 @@ def test_a_chain_outlives_the_thread_that_opened_it(spec: ChainSpec) -> None:
 def test_no_child_outlives_a_killed_parent(number: signal.Signals) -> None:
     program = (
         "import sys\nfrom stembridge.model.plugins.isolate import *\n"
-        "from stembridge.model.plugins.chain import *\n"
+        "from stembridge.model.plugins.chain_spec import *\n"
         f"chain = IsolatedChain(ChainSpec((PluginSpec(file={peers.vst3('ZamCompX2')!r}),)), 44100, 2)\n"
         "print(chain.pid, flush=True); sys.stdin.read()"
     )
@@ -323,7 +324,7 @@ def test_a_frozen_program_is_its_own_host(tmp_path: Path) -> None:
         "from stembridge.model.plugins.isolate_child import run_if_asked\n"
         "run_if_asked()\n"
         "import numpy as np, psutil\n"
-        "from stembridge.model.plugins.isolate import *; from stembridge.model.plugins.chain import *\n"
+        "from stembridge.model.plugins.isolate import *; from stembridge.model.plugins.chain_spec import *\n"
         f"chain = IsolatedChain(ChainSpec((PluginSpec(file={peers.vst3('ZamCompX2')!r}),)), 44100, 2)\n"
         "out = chain(np.ones((2, 100), np.float32), 44100)\n"
         "print(out.shape, '--stembridge-plugin-host' in psutil.Process(chain.pid).cmdline())\n"

@@ -16,7 +16,8 @@ import signals
 from stembridge.bridge.plugin_editor import check_free, save_plugin, starting_point
 from stembridge.bridge.presets import load_preset
 from stembridge.model.errors import OutputError, PluginError
-from stembridge.model.plugins.chain import ChainSpec, PluginSpec, build
+from stembridge.model.plugins.chain import build
+from stembridge.model.plugins.chain_spec import ChainSpec, PluginSpec
 from stembridge.model.plugins.parameters import Value
 from stembridge.model.plugins.plugin_process import PluginProcess
 

@@ -9,7 +9,8 @@ from pathlib import Path
 import peers
 import pytest
 from stembridge.model.errors import PluginError
-from stembridge.model.plugins.discovery import find_plugin, installed_plugins, plugin_folders, scan_plugins
+from stembridge.model.plugins.plugin_files import find_plugin, installed_plugins, plugin_folders
+from stembridge.model.plugins.scan import scan_plugins
 
 
 @pytest.fixture

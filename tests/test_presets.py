@@ -18,7 +18,8 @@ from stembridge.bridge.presets import (
     preset_paths,
 )
 from stembridge.model.errors import StembridgeError
-from stembridge.model.plugins.chain import PluginSpec, validate
+from stembridge.model.plugins.chain_spec import PluginSpec
+from stembridge.model.plugins.trial import validate
 
 SHIPPED = ("acapella", "drumless", "karaoke", "practice-bass", "stem-master", "vocal-up")
 

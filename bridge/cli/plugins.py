@@ -64,8 +64,9 @@ def run(arguments: argparse.Namespace) -> int:
 
 
 def _list(arguments: argparse.Namespace, folders: tuple[Path, ...]) -> int:
-    from stembridge.model.plugins.discovery import PluginInfo, installed_plugins, plugin_folders, scan_plugins
     from stembridge.model.plugins.parameters import native_effects
+    from stembridge.model.plugins.plugin_files import installed_plugins, plugin_folders
+    from stembridge.model.plugins.scan import PluginInfo, scan_plugins
 
     paths = installed_plugins(folders)
     if not paths:
@@ -99,7 +100,7 @@ def _kind(info: Any) -> str:
 
 
 def _show(arguments: argparse.Namespace, folders: tuple[Path, ...]) -> int:
-    from stembridge.model.plugins.chain import PluginSpec
+    from stembridge.model.plugins.chain_spec import PluginSpec
     from stembridge.model.plugins.parameters import Parameter, native_effects, native_parameters
 
     if arguments.plugin in native_effects():
@@ -155,8 +156,8 @@ def _finite(parameter: Parameter) -> dict[str, Any]:
 
 def _find(name: str, folders: tuple[Path, ...]) -> Path:
     from stembridge.model.errors import PluginError
-    from stembridge.model.plugins.discovery import find_plugin
     from stembridge.model.plugins.parameters import native_effects, suggest
+    from stembridge.model.plugins.plugin_files import find_plugin
 
     try:
         return find_plugin(name, folders)

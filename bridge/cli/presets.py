@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from stembridge.bridge.presets import Preset
-    from stembridge.model.plugins.chain import PluginSpec
+    from stembridge.model.plugins.chain_spec import PluginSpec
 
 
 def configure(parser: argparse.ArgumentParser) -> None:

@@ -16,7 +16,8 @@ from ..errors import ArgumentTypeError, ArgumentValueError
 from ..remix import holds_at, scaled
 from ..units import MAX_GAIN_DB, db_to_gain
 from .effect import BUFFER_SIZE, Effect
-from .line import Item, Line, check_duplicates
+from .items import Item, check_duplicates
+from .line import Line
 from .plugin_list import PluginList
 
 _GAIN_RAMP_MS = 20.0
@@ -45,7 +46,7 @@ class Board(PluginList, Effect):
     def __init__(self, plugins: Sequence[Item] | pedalboard.Chain | None = None) -> None:
         Effect.__init__(self)
         PluginList.__init__(self, plugins)
-        self._line = Line()
+        self._line = Line(_parallel)
         self._last_spec = (44100.0, 2)
 
     def parts(self) -> Iterable[Item]:
@@ -245,7 +246,7 @@ class _Lane:
 
     def __init__(self, item: Item) -> None:
         self.item = item
-        self.line = Line()
+        self.line = Line(_parallel)
         self.gain = 1.0
 
     def start(self, sample_rate: float, channels: int, frames_behind: int = 0) -> None:
@@ -300,3 +301,7 @@ def _checked_gain(gain_db: float) -> float:
     if not gain_db <= MAX_GAIN_DB:
         raise ArgumentValueError(f"a gain must be at most {MAX_GAIN_DB:+g} dB; got {gain_db:g}")
     return float(gain_db)
+
+
+def _parallel(branches: tuple[Item, ...]) -> Effect:
+    return Parallel(branches)

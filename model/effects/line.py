@@ -8,13 +8,10 @@ import numpy as np
 import pedalboard
 
 from ..audio import Audio
-from ..errors import StateError
 from .effect import BUFFER_SIZE, Effect
+from .items import Item, check_duplicates
 from .native_group import NativeGroup
 from .native_leaf import Leaf, check_native, children
-
-Item = pedalboard.Plugin | Effect | None
-"""What a board holds; None passes the sound through."""
 
 Stage = NativeGroup | Effect
 
@@ -26,7 +23,9 @@ class Line:
     what was inside those that go is gone with them.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, parallel: Callable[[tuple[Item, ...]], Effect]) -> None:
+        """`parallel` makes the effect that runs the branches of a native `Mix`."""
+        self._make_parallel = parallel
         self._stages: tuple[Stage, ...] = ()
         self._leaves: dict[int, Leaf] = {}
         self._mixes: dict[int, tuple[pedalboard.Mix, tuple[Item, ...], Effect]] = {}
@@ -199,12 +198,10 @@ class Line:
 
     def _parallel(self, mix: pedalboard.Mix) -> Effect:
         """What runs the branches of a native `Mix`, which by itself misaligns them in a stream."""
-        from .board import Parallel  # a board is made of lines
-
         branches = tuple(children(mix))
         kept = self._mixes.get(id(mix))
         if kept is None or [id(branch) for branch in kept[1]] != [id(branch) for branch in branches]:
-            self._mixes[id(mix)] = kept = (mix, branches, Parallel(branches))
+            self._mixes[id(mix)] = kept = (mix, branches, self._make_parallel(branches))
         return kept[2]
 
 
@@ -212,26 +209,3 @@ def _lengthened(audio: Audio, frames: int) -> Audio:
     if frames == 0:
         return audio
     return np.concatenate([audio, np.zeros((audio.shape[0], frames), np.float32)], axis=1)
-
-
-def check_duplicates(items: Iterable[Item]) -> None:
-    """Raise StateError if one plug-in or effect is reached twice, however deeply nested."""
-    seen: dict[int, object] = {}
-    for part in walk(items):
-        if id(part) in seen:
-            raise StateError(
-                "The same plugin instance is being used multiple times in the same chain of plugins, which "
-                f"would mix up its state: {part!r}. Make one instance for each place."
-            )
-        seen[id(part)] = part  # held, so that ids stay unique
-
-
-def walk(items: Iterable[object]) -> Iterator[object]:
-    """Everything in `items`, and everything in that."""
-    for item in items:
-        if isinstance(item, Effect):
-            yield item
-            yield from walk(item.parts())
-        elif isinstance(item, pedalboard.Plugin):
-            yield item
-            yield from walk(children(item))

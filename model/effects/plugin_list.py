@@ -10,7 +10,7 @@ import pedalboard
 
 from ..errors import ArgumentTypeError, ArgumentValueError
 from .effect import Effect
-from .line import Item, walk
+from .items import Item, walk
 from .native_leaf import check_native, children
 
 

@@ -22,8 +22,8 @@ from ..separators.stems_from import StemsFrom
 from .arguments import check_array, checked_rate
 from .board import Board
 from .effect import BUFFER_SIZE, Effect
+from .items import check_duplicates
 from .layout import Layout, LayoutMemory
-from .line import check_duplicates
 from .stem_lines import StemLines
 from .stem_parameters import MASTER, Kind, StemParameters
 

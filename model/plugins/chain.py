@@ -6,10 +6,8 @@ in this process, `open_chain` (in `isolate`) in a child process where they may c
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable
 from functools import partial
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -19,22 +17,9 @@ from ..audio import Audio
 from ..effects.board import Board
 from ..errors import PluginError
 from .chain_spec import ChainSpec, PluginSpec
-from .discovery import find_plugin
 from .parameters import make_native, set_external
+from .plugin_files import find_plugin
 from .slot import Slot
-
-__all__ = [
-    "ChainReport",
-    "ChainSpec",
-    "PluginSpec",
-    "build",
-    "find_idle",
-    "load_external",
-    "probe",
-    "probe_signal",
-    "takes_channels",
-    "validate",
-]
 
 _PROBE_SECONDS = 0.5
 _CHANGE = 1e-5
@@ -131,65 +116,6 @@ def takes_channels(plugin: Any, channels: int, sample_rate: float = 44100) -> bo
     except ValueError:
         return False
     return True
-
-
-@dataclass(frozen=True)
-class ChainReport:
-    """What is known of a chain that was tried out."""
-
-    latency_samples: int
-    idle: tuple[str, ...]
-    """Plug-ins that change nothing with these settings."""
-
-    @property
-    def warnings(self) -> tuple[str, ...]:
-        """What the user should know, as sentences."""
-        return tuple(f"{title} changes nothing with these settings" for title in self.idle)
-
-
-def validate(
-    spec: ChainSpec,
-    sample_rate: float,
-    channels: int,
-    *,
-    folders: Sequence[Path] = (),
-    load_timeout_s: float = 30.0,
-    process_timeout_s: float = 20.0,
-) -> ChainReport:
-    """Try a chain out before anything depends on it: find, load, set, run, and hear whether it does anything.
-
-    Plug-in files run in a child process with a time limit. Raises PluginError and its kinds, for
-    everything that a render with this chain would stumble over later.
-    """
-    from .isolate import IsolatedChain, open_chain
-
-    chain = open_chain(
-        spec.located(folders),
-        sample_rate,
-        channels,
-        load_timeout_s=load_timeout_s,
-        process_timeout_s=process_timeout_s,
-    )
-    try:
-        signal = probe_signal(sample_rate, channels)
-        third = signal.shape[1] // 3
-        for cut in (signal[:, :third], signal[:, third : third + 1], signal[:, third + 1 :]):
-            chain.process_planar(cut, sample_rate, reset=False)
-        chain.flush()
-        if isinstance(chain, IsolatedChain):
-            return ChainReport(chain.reported_latency_samples, chain.find_idle())
-        assert isinstance(chain, Board)
-        return ChainReport(chain.reported_latency_samples, find_idle(chain, sample_rate, channels))
-    finally:
-        if isinstance(chain, IsolatedChain):
-            chain.close()
-
-
-def probe(
-    spec: ChainSpec, sample_rate: float, channels: int, *, folders: Sequence[Path] = ()
-) -> tuple[str, ...]:
-    """Name the plug-ins of a chain that change nothing with these settings; raises as `validate` does."""
-    return validate(spec, sample_rate, channels, folders=folders).idle
 
 
 def find_idle(chain: Board, sample_rate: float, channels: int) -> tuple[str, ...]:

@@ -9,8 +9,8 @@ from pathlib import Path
 from typing import Any
 
 from ..errors import PluginError, PluginParameterError
-from .discovery import changed_ns, find_plugin
 from .parameters import Value, native_parameters
+from .plugin_files import changed_ns, find_plugin
 
 
 @dataclass(frozen=True)

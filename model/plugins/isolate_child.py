@@ -124,7 +124,8 @@ class Host:
 
     def do_open(self, chain: dict[str, Any], sample_rate: float, channels: int, capacity: int) -> Any:
         """Build a chain and lay out the shared memory for blocks of up to `capacity` frames."""
-        from .chain import ChainSpec, build
+        from .chain import build
+        from .chain_spec import ChainSpec
 
         spec = ChainSpec.from_json(chain)
         self._chain = build(spec, sample_rate, channels, on_load=self._enter, on_run=self._run)

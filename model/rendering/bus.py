@@ -16,9 +16,9 @@ from ..errors import PluginError
 from ..files.quantise import Dither
 from ..files.tags import stem_tags
 from ..mixer import Mixer
-from ..plugins.chain import validate
 from ..plugins.chain_spec import ChainSpec
 from ..plugins.isolate import IsolatedChain, open_chain
+from ..plugins.trial import validate
 from ..remix import Faders
 from ..separation import Separated
 from .output_file import SILENCE, Extent, OutputFile
