@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import multiprocessing
+import os
 import signal
 from collections.abc import Generator, Sequence
 from contextlib import closing
@@ -65,65 +66,77 @@ def _rendering(spec: RenderSpec, cache: StemCache | None) -> Generator[Progress,
 def _in_processes(
     specs: Sequence[RenderSpec], cache: StemCache | None, jobs: int
 ) -> Generator[Event, None, None]:
-    context = multiprocessing.get_context("spawn")
-    workers: dict[Connection, tuple[BaseProcess, int]] = {}
+    workers: dict[Connection, _Worker] = {}
     waiting = list(enumerate(specs))[::-1]
-
-    def start() -> None:
-        song, spec = waiting.pop()
-        ours, theirs = context.Pipe()
-        process = context.Process(target=_work, args=(theirs, cache), daemon=False)
-        process.start()
-        theirs.close()
-        ours.send(spec)
-        workers[ours] = (process, song)
-
     try:
-        for _ in range(jobs):
-            start()
-        while workers:
+        while waiting or workers:
+            while waiting and len(workers) < jobs:
+                worker = _Worker(cache)
+                workers[worker.connection] = worker
+                worker.give(*waiting.pop())
             for ready in wait(list(workers)):
                 assert isinstance(ready, Connection)
-                process, song = workers[ready]
+                worker = workers[ready]
                 try:
                     news: Progress | StembridgeError = ready.recv()
-                except EOFError:
-                    process.join()
+                except (EOFError, OSError):  # it has died: that costs its song, and no other
                     del workers[ready]
-                    code = process.exitcode
-                    yield Event(
-                        song, StembridgeError(f"{specs[song].source}: its process died (exit {code})")
-                    )
-                    if waiting:
-                        start()
+                    code = worker.end()
+                    path = specs[worker.song].source
+                    yield Event(worker.song, StembridgeError(f"{path}: its process died (exit {code})"))
                     continue
-                yield Event(song, news)
+                yield Event(worker.song, news)
                 if isinstance(news, StembridgeError) or news.result is not None:
-                    if waiting:
-                        next_song, spec = waiting.pop()
-                        ready.send(spec)
-                        workers[ready] = (process, next_song)
+                    if waiting and worker.process.is_alive():
+                        worker.give(*waiting.pop())
                     else:
-                        ready.send(None)
-                        process.join()
                         del workers[ready]
+                        worker.end()
     finally:
-        for process, _ in workers.values():
-            process.terminate()
-        for process, _ in workers.values():
-            process.join(_STOP_S)
-            if process.is_alive():
-                process.kill()
-                process.join()
+        for worker in workers.values():
+            worker.process.terminate()
+        for worker in workers.values():
+            worker.end()
 
 
-def _work(connection: Connection, cache: StemCache | None) -> None:
+class _Worker:
+    """A process that renders one song after the other, and the pipe to it."""
+
+    def __init__(self, cache: StemCache | None) -> None:
+        context = multiprocessing.get_context("spawn")
+        self.connection, theirs = context.Pipe()
+        self.process: BaseProcess = context.Process(target=_work, args=(theirs, cache, os.getpid()))
+        self.process.start()
+        theirs.close()
+        self.song = -1
+
+    def give(self, song: int, spec: RenderSpec) -> None:
+        """Send it its next song; if it is dead, reading from it will tell."""
+        self.song = song
+        with contextlib.suppress(OSError):
+            self.connection.send(spec)
+
+    def end(self) -> int | None:
+        """Let it go, by force if it does not; returns its exit code."""
+        with contextlib.suppress(OSError):
+            self.connection.send(None)
+        self.process.join(_STOP_S)
+        if self.process.is_alive():
+            self.process.kill()
+            self.process.join()
+        self.connection.close()
+        return self.process.exitcode
+
+
+def _work(connection: Connection, cache: StemCache | None, parent_pid: int) -> None:
     """A worker process: render what comes until None comes; stop cleanly when told to terminate."""
-    die_with_parent()
+    die_with_parent(parent_pid)
     keep_freed_memory()
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches the whole group; the parent decides
+    if hasattr(signal, "SIGHUP"):
+        signal.signal(signal.SIGHUP, signal.SIG_IGN)
     signal.signal(signal.SIGTERM, _cancel)
-    with contextlib.suppress(CancelledError, EOFError, BrokenPipeError):
+    with contextlib.suppress(CancelledError, EOFError, OSError):
         while (spec := connection.recv()) is not None:
             try:
                 with closing(_rendering(spec, cache)) as news:
@@ -136,6 +149,7 @@ def _work(connection: Connection, cache: StemCache | None) -> None:
 
 
 def _cancel(_number: int, _frame: Any) -> None:
+    signal.signal(signal.SIGTERM, signal.SIG_IGN)  # once: a second one would disturb the clearing up
     raise CancelledError("cancelled")
 
 

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
 from stembridge.model.errors import OutputError
-from stembridge.model.rendering.manifest import read_manifest
+from stembridge.model.manifest import read_manifest
 
 SUFFIXES = frozenset(
     [

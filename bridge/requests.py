@@ -77,10 +77,10 @@ class RenderRequest:
             tree=song.tree,
             out=self.out or defaults.out,
             filename=self.filename or defaults.filename,
-            model=choose("model"),
+            model=self._model(choose("model")),
             stems_from=self.stems_from,
-            stems=choose("stems") if self.two_stems is None else None,
-            two_stems=choose("two_stems") if self.stems is None else None,
+            stems=self.stems if self.two_stems is not None else choose("stems"),
+            two_stems=self.two_stems if self.stems is not None else choose("two_stems"),
             versions=self._versions(presets),
             format=_format(choose("format"), choose("bit_depth"), self.bit_depth is not None),
             overs=overs,
@@ -100,6 +100,10 @@ class RenderRequest:
             seed=self.seed,
             plugin_folders=config.plugins.folders,
         )
+
+    def _model(self, chosen: str) -> str:
+        """The model: none, where stems come from files and no flag asks for one."""
+        return self.model or "default" if self.stems_from is not None else chosen
 
     def _versions(self, presets: list[Preset]) -> tuple[Version, ...]:
         chains = {stem: _stem_chain(stem, name) for stem, name in self.chain.items()}
@@ -124,7 +128,10 @@ class RenderRequest:
 
 def _agreed(presets: list[Preset], key: str) -> Any:
     """What the presets say about a setting that one separation can have only once."""
-    said = {preset.name: value for preset in presets if (value := getattr(preset.render, key, None))}
+    said = {
+        preset.name: value for preset in presets if (value := getattr(preset.render, key, None)) is not None
+    }
+    said = {name: value for name, value in said.items() if value != {} and value != ()}
     values = list(said.values())
     if any(value != values[0] for value in values):
         raise ArgumentValueError(

@@ -118,6 +118,11 @@ def _lock_calls(descriptor: int) -> tuple[Callable[[bool], None], Callable[[], N
     return take, drop
 
 
+def user() -> str:
+    """Something that tells this system's users apart."""
+    return str(os.getuid()) if hasattr(os, "getuid") else os.environ.get("USERNAME", "user")
+
+
 def free_memory() -> int | None:
     """Bytes of memory that can be had now, or None where the system does not say."""
     if sys.platform == "linux":
@@ -125,29 +130,6 @@ def free_memory() -> int | None:
             if line.startswith("MemAvailable:"):
                 return int(line.split()[1]) * 1024
     return None
-
-
-@contextlib.contextmanager
-def quiet_descriptors() -> Iterator[None]:
-    """Send what native code prints on descriptors 1 and 2 to nowhere for a while.
-
-    Plug-ins and audio libraries print there past Python, and would break machine-readable output.
-    """
-    sys.stdout.flush()
-    sys.stderr.flush()
-    saved = os.dup(1), os.dup(2)
-    null = os.open(os.devnull, os.O_WRONLY)
-    try:
-        os.dup2(null, 1)
-        os.dup2(null, 2)
-        yield
-    finally:
-        sys.stdout.flush()
-        sys.stderr.flush()
-        for number, copy in zip((1, 2), saved, strict=True):
-            os.dup2(copy, number)
-            os.close(copy)
-        os.close(null)
 
 
 class SharedMemory:

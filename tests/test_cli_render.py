@@ -11,6 +11,7 @@ import sys
 from pathlib import Path
 
 import numpy as np
+import psutil
 import pytest
 import signals
 import soundfile
@@ -75,6 +76,16 @@ def test_a_bad_file_among_good_ones(tmp_path: Path) -> None:
     assert "2 of 4 songs done, 2 failed" in done.stderr
 
 
+def test_a_name_that_is_no_unicode_fails_alone(tmp_path: Path) -> None:
+    write_song(tmp_path / "songs" / "good.wav")
+    bad = os.fsencode(tmp_path / "songs") + b"/b\xff.wav"
+    os.rename(write_song(tmp_path / "songs" / "b.wav", 1), bad)
+    done = stembridge("render", tmp_path / "songs", "-o", tmp_path / "out", "--stems", "bass")
+    assert done.returncode == 1
+    assert "not Unicode" in done.stderr
+    assert outputs(tmp_path / "out") == ["classic/good/good - bass.wav", "classic/good/good.stems.json"]
+
+
 def test_songs_at_once_give_the_same_bytes(tmp_path: Path) -> None:
     for seed in range(3):
         write_song(tmp_path / "songs" / f"{seed}.wav", seed)
@@ -117,6 +128,7 @@ def test_globs_and_names_that_look_like_globs(tmp_path: Path) -> None:
         (["a.wav", "--gain", "vocals=loud"], "a number"),
         (["a.wav", "--gain", "vocals=40"], "-144"),
         (["a.wav", "-n", "clasic"], "classic"),
+        (["a.wav", "-n", "clasic", "--overlap", "0.5"], "classic"),
         (["a.wav", "--preset", "karaokee"], "karaoke"),
         (["a.wav", "--format", "flac", "--bit-depth", "32f"], "FLAC holds integers"),
         (["a.wav", "--format", "mp3", "--sample-rate", "96000"], "48000"),
@@ -207,6 +219,26 @@ def test_an_interrupt_leaves_no_half_file(tmp_path: Path, jobs: int, number: int
     assert not [name for name in left if Path(name).name.startswith(".")]
     for manifest in (tmp_path / "out").rglob("*.stems.json"):
         assert all((manifest.parent / e["file"]).is_file() for e in json.loads(manifest.read_text())["files"])
+
+
+def test_a_worker_that_dies_costs_its_song_and_no_other(tmp_path: Path) -> None:
+    for seed in range(5):
+        write_song(tmp_path / "songs" / f"{seed}.wav", seed, 10.0)
+    command = [sys.executable, "-m", "stembridge.bridge", "render", "songs", "-o", "out", "-j", "2", "--json"]
+    process = subprocess.Popen(
+        command, cwd=tmp_path, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    )
+    me = psutil.Process(process.pid)
+    while process.poll() is None and not outputs(tmp_path / "out"):
+        pass
+    victims = [child for child in me.children() if "spawn_main" in " ".join(child.cmdline())]
+    victims[0].kill()
+    printed, errors = process.communicate(timeout=120)
+    assert process.returncode == 1, errors
+    statuses = [json.loads(line)["status"] for line in printed.splitlines()]
+    assert sorted(statuses) == ["done"] * 4 + ["failed"]
+    assert "its process died" in errors
+    assert "4 of 5 songs done, 1 failed" in errors
 
 
 def test_a_reader_that_leaves_early_is_no_traceback(tmp_path: Path) -> None:

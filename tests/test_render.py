@@ -18,6 +18,7 @@ import peers
 import pytest
 import signals
 import soundfile
+from rendered import SECONDS, files, read, run, write_song
 from stembridge.model.audio import OutputFormat
 from stembridge.model.errors import (
     ArgumentValueError,
@@ -29,41 +30,10 @@ from stembridge.model.errors import (
 )
 from stembridge.model.mixer import MixerState
 from stembridge.model.plugins.chain_spec import ChainSpec, PluginSpec
-from stembridge.model.rendering import Progress, RenderResult, RenderSpec, Version, plan_render, render
-from stembridge.model.residual import RESIDUAL_POLICIES
+from stembridge.model.rendering import RenderSpec, Version, plan_render, render
+from stembridge.model.residual import RESIDUAL_POLICIES, ResidualPolicy
 from stembridge.model.stem_cache import StemCache
 from stembridge.model.units import Time
-
-SECONDS = 2.0
-
-
-def write_song(
-    path: Path, rate: int = 44100, channels: int = 2, subtype: str = "PCM_16", level: float = 1.0
-) -> Path:
-    mix = level * np.sum(list(signals.song(SECONDS, rate).values()), axis=0)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    soundfile.write(path, np.clip(mix[:channels].T, -1, 1), rate, subtype=subtype)
-    return path
-
-
-def run(spec: RenderSpec, cache: StemCache | None = None) -> RenderResult:
-    last: Progress | None = None
-    for progress in render(spec, cache=cache):
-        assert last is None or progress.fraction >= last.fraction
-        last = progress
-    assert last is not None
-    assert last.result is not None
-    return last.result
-
-
-def files(folder: Path) -> dict[str, Path]:
-    """Everything below a folder, hidden files too."""
-    return {p.relative_to(folder).as_posix(): p for p in sorted(folder.rglob("*")) if p.is_file()}
-
-
-def read(path: Path) -> np.ndarray:
-    data: np.ndarray = soundfile.read(path, dtype="float64", always_2d=True)[0].T
-    return data
 
 
 @pytest.fixture
@@ -82,7 +52,9 @@ def test_four_stems_land_beside_their_manifest(song: Path, tmp_path: Path) -> No
     ]
     assert list(files(tmp_path / "out")) == [f"classic/Song/{name}" for name in names]
     manifest = json.loads((tmp_path / "out/classic/Song/Song.stems.json").read_text())
-    assert manifest["model"]["name"] == "classic"
+    (record,) = manifest["renders"]
+    assert record["model"]["name"] == "classic"
+    assert {entry["render"] for entry in manifest["files"]} == {record["id"]}
     assert [entry["stem"] for entry in manifest["files"]] == ["drums", "bass", "other", "vocals"]
     for entry in manifest["files"]:
         info = soundfile.info(tmp_path / "out/classic/Song" / entry["file"])
@@ -90,7 +62,7 @@ def test_four_stems_land_beside_their_manifest(song: Path, tmp_path: Path) -> No
         assert (entry["sample_rate"], entry["channels"], entry["frames"]) == (44100, 2, info.frames)
     assert result.null_db is not None
     assert result.null_db < -120
-    assert manifest["null_db"] == round(result.null_db, 2)
+    assert record["null_db"] == round(result.null_db, 2)
 
 
 @pytest.mark.parametrize("rate", [44100, 48000, 96000])
@@ -147,6 +119,8 @@ def test_a_master_that_would_clip_gets_one_common_gain(song: Path, tmp_path: Pat
     assert clipped.gain_db == 0
     peak = max(np.abs(read(tmp_path / "clipped" / folder / entry.file)).max() for entry in clipped.files)
     assert peak == 1.0
+    assert max(entry.peak_db or 0.0 for entry in clipped.files) == 0.0
+    assert "samples were clipped" in clipped.warnings[0]
     floats = run(replace(spec, out=tmp_path / "float", format=OutputFormat("wav", "32f")))
     assert floats.gain_db == 0
     assert floats.null_db is not None
@@ -157,7 +131,7 @@ def test_a_region_is_the_slice_of_the_whole(song: Path, tmp_path: Path) -> None:
     whole = run(RenderSpec(song, tmp_path / "whole"))
     region = run(RenderSpec(song, tmp_path / "part", start=Time(samples=30_001), end=Time(samples=61_003)))
     for a, b in zip(whole.files, region.files, strict=True):
-        assert "@0.68-1.383" in b.file
+        assert "@30001s-61003s" in b.file
         assert b.start_frame == 30_001
         long = read(tmp_path / "whole/classic/Song" / a.file)
         assert np.array_equal(read(tmp_path / "part/classic/Song" / b.file), long[:, 30_001:61_003])
@@ -175,6 +149,16 @@ def test_a_chain_runs_from_the_start_of_the_song_unless_told_otherwise(song: Pat
         expected = read(tmp_path / "whole/classic/Song" / a.file)[:, 44_100:70_000]
         assert np.array_equal(read(tmp_path / "same/classic/Song" / b.file), expected)
         assert not np.array_equal(read(tmp_path / "short/classic/Song" / c.file), expected)
+
+
+def test_the_mix_beside_the_stems(song: Path, tmp_path: Path) -> None:
+    result = run(RenderSpec(song, tmp_path, versions=(Version(mix=True),)))
+    assert [entry.stem for entry in result.files] == ["drums", "bass", "other", "vocals", "mix"]
+
+
+def test_paths_may_be_text(song: Path, tmp_path: Path) -> None:
+    spec = RenderSpec(str(song), str(tmp_path / "out"), stems=("bass",))  # type: ignore[arg-type]
+    assert run(spec).files[0].stem == "bass"
 
 
 def test_solo_equals_the_export(song: Path, tmp_path: Path) -> None:
@@ -198,13 +182,19 @@ def test_several_versions_come_from_one_separation(song: Path, tmp_path: Path) -
     )
 
 
-def test_two_stems_null_whatever_the_residual_policy(song: Path, tmp_path: Path) -> None:
-    for policy in RESIDUAL_POLICIES:
-        spec = RenderSpec(song, tmp_path / policy, two_stems="vocals", residual=policy)
-        run(spec)
-        parts = [read(tmp_path / policy / f"classic/Song/Song - {n}.wav") for n in ("vocals", "no_vocals")]
-        error = read(song) - sum(parts)
-        assert 10 * np.log10(np.sum(error**2) / np.sum(read(song) ** 2)) < -120
+@pytest.mark.parametrize("policy", RESIDUAL_POLICIES)
+def test_two_stems_and_the_residual(song: Path, tmp_path: Path, policy: ResidualPolicy) -> None:
+    spec = RenderSpec(song, tmp_path, two_stems="vocals", residual=policy)
+    result = run(spec)
+    third = ["residual"] if policy == "file" else []
+    assert [entry.stem for entry in result.files] == ["vocals", "no_vocals", *third]
+    error = read(song) - sum(read(tmp_path / "classic/Song" / entry.file) for entry in result.files)
+    depth = 10 * np.log10(np.sum(error**2) / np.sum(read(song) ** 2))
+    if policy == "none":
+        assert result.null_db is None
+    else:
+        assert depth < -120
+        assert result.null_db == pytest.approx(depth, abs=0.01)
 
 
 def test_post_fader_stems_add_up_to_the_mix(song: Path, tmp_path: Path) -> None:
@@ -226,29 +216,64 @@ def test_what_is_there_already_is_not_made_again(song: Path, tmp_path: Path) -> 
     assert again.skipped
     assert not first.skipped
     assert {name: path.stat().st_mtime_ns for name, path in files(tmp_path / "out").items()} == stamps
-    drums = tmp_path / "out/classic/Song/Song - drums.wav"
-    drums.write_bytes(drums.read_bytes()[:-4])
-    assert not run(spec).skipped
-    assert soundfile.info(drums).frames == round(SECONDS * 44100)
     assert not run(replace(spec, residual="spread")).skipped
     write_song(song, level=0.5)
     assert not run(replace(spec, residual="spread")).skipped
 
 
-def test_later_renders_keep_what_earlier_ones_listed(song: Path, tmp_path: Path) -> None:
-    run(RenderSpec(song, tmp_path / "out"))
-    run(
-        RenderSpec(song, tmp_path / "out", versions=(Version("quiet", MixerState(gains_db={"drums": -6.0})),))
-    )
-    manifest = json.loads((tmp_path / "out/classic/Song/Song.stems.json").read_text())
-    assert [entry["stem"] for entry in manifest["files"]] == ["drums", "bass", "other", "vocals", "quiet"]
+def test_stems_that_were_edited_are_safe_and_copied_ones_are_ours(song: Path, tmp_path: Path) -> None:
+    spec = RenderSpec(song, tmp_path / "out")
+    run(spec)
+    drums = tmp_path / "out/classic/Song/Song - drums.wav"
+    whole = drums.read_bytes()
+    for edited in (whole[:-4] + bytes(4), whole[:-4]):
+        drums.write_bytes(edited)
+        for again in (spec, replace(spec, residual="spread")):
+            with pytest.raises(OutputError, match="changed since"):
+                run(again)
+        assert drums.read_bytes() == edited
+    drums.write_bytes(whole)
+    os.utime(drums, ns=(1, 1))
+    assert run(spec).skipped
+    drums.unlink()
+    assert not run(spec).skipped
+    assert drums.read_bytes() == whole
+
+
+def test_our_own_stems_are_taken_for_what_they_are(song: Path, tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    base = RenderSpec(song, out, filename="{track} - {stem}.{ext}")
+    plain = run(base)
+    run(replace(base, versions=(Version("karaoke", MixerState(mutes=frozenset({"vocals"}))),)))
+    run(replace(base, versions=(Version("vocal-up", MixerState(gains_db={"vocals": 3.0})),)))
+    run(replace(base, two_stems="bass"))
+    run(replace(base, start=Time(samples=10_000), end=Time(samples=20_000)))
+    again = run(replace(base, out=tmp_path / "again", stems_from=out))
+    assert [entry.stem for entry in again.files] == ["drums", "bass", "other", "vocals"]
+    for before, after in zip(plain.files, again.files, strict=True):
+        assert np.abs(read(out / before.file) - read(tmp_path / "again" / after.file)).max() < 1e-6
+
+
+def test_a_common_gain_and_a_regions_start_are_undone_on_the_way_back(song: Path, tmp_path: Path) -> None:
+    mix = soundfile.read(song)[0]
+    (tmp_path / "stems").mkdir()
+    soundfile.write(tmp_path / "stems/drums.wav", 5 * mix, 44100, subtype="FLOAT")
+    soundfile.write(tmp_path / "stems/bass.wav", -4 * mix, 44100, subtype="FLOAT")
+    template = "{track} - {stem}.{ext}"
+    turned_down = RenderSpec(song, tmp_path / "a", template, stems_from=tmp_path / "stems")
+    turned_down = replace(turned_down, format=OutputFormat("wav", "24"), start=Time(samples=20_000))
+    assert run(turned_down).gain_db < 0
+    result = run(RenderSpec(song, tmp_path / "b", template, stems_from=tmp_path / "a", stems=("drums",)))
+    drums = read(tmp_path / "b" / result.files[0].file)
+    assert not drums[:, :20_000].any()
+    assert np.abs(drums[:, 20_000:] - 5 * mix.T[:, 20_000:]).max() < 1e-5
 
 
 def test_foreign_files_are_safe_unless_overwrite_is_said(song: Path, tmp_path: Path) -> None:
     foreign = tmp_path / "out/classic/Song/Song - bass.wav"
     foreign.parent.mkdir(parents=True)
     foreign.write_text("mine")
-    with pytest.raises(OutputError, match="not written by stembridge"):
+    with pytest.raises(OutputError, match="not written by stembridge, or changed since"):
         run(RenderSpec(song, tmp_path / "out"))
     assert list(files(tmp_path / "out")) == ["classic/Song/Song - bass.wav"]
     assert foreign.read_text() == "mine"
@@ -282,6 +307,10 @@ def test_two_outputs_on_one_path_are_refused_before_any_work(song: Path, tmp_pat
     [
         ({"stems": ("vocal",)}, "did you mean 'vocals'"),
         ({"two_stems": "guitar"}, "no stem 'guitar'"),
+        ({"sensitivity": {"vocals": 11.0}}, "0 to 10"),
+        ({"two_stems": "vocals", "stems": ("drums",)}, "leave one out"),
+        ({"preview_s": 0.0}, "holds nothing"),
+        ({"model": "repet", "stems_from": Path("stems")}, "leave one out"),
         ({"versions": (Version(mixer=MixerState(gains_db={"drum": 0})),)}, "did you mean 'drums'"),
         ({"start": Time(samples=10**9)}, "is empty"),
         ({"sample_rate": 96000, "format": OutputFormat("mp3")}, "96000"),
@@ -445,9 +474,9 @@ def test_a_plugin_that_changes_nothing_is_reported(song: Path, tmp_path: Path) -
     chain = ChainSpec((PluginSpec(plugin="Gain", parameters={"gain_db": 0.0}),), "mine.toml, chain.mix")
     result = run(RenderSpec(song, tmp_path, versions=(Version("same", mix_chain=chain),)))
     assert result.warnings == ("mine.toml, chain.mix: Gain changes nothing with these settings",)
-    assert json.loads((tmp_path / "classic/Song/Song.stems.json").read_text())["warnings"] == list(
-        result.warnings
-    )
+    (record,) = json.loads((tmp_path / "classic/Song/Song.stems.json").read_text())["renders"]
+    assert record["warnings"] == list(result.warnings)
+    assert record["parameters"]["versions"][0]["chains"]["mix"][0]["plugin"] == "Gain"
 
 
 @pytest.mark.parametrize("frames", [0, 1, 2, 100])

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import argparse
 import importlib
+import io
 import os
 import signal
 import sys
@@ -77,7 +78,12 @@ def _run(
     from stembridge.model.platform import keep_freed_memory
 
     keep_freed_memory()
-    signal.signal(signal.SIGTERM, _terminate)
+    # A file name need not be Unicode; printing one must not end the work.
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")
+    for number in _INTERRUPTS:
+        signal.signal(number, _interrupt)
     try:
         code = work(parsed)
         sys.stdout.flush()
@@ -94,8 +100,17 @@ def _run(
         # Whoever read our results has left; Python would complain again when it flushes at exit.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 1
+    except OSError as error:  # standard output's, say, where a full disk is behind it
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        print(f"stembridge: error: {error}", file=sys.stderr)
+        return 1
 
 
-def _terminate(_number: int, _frame: object) -> None:
-    """End as on Ctrl-C, so that nothing half-done is left behind."""
+_INTERRUPTS = [signal.SIGINT, signal.SIGTERM, *([signal.SIGHUP] if hasattr(signal, "SIGHUP") else [])]
+
+
+def _interrupt(_number: int, _frame: object) -> None:
+    """End as on Ctrl-C, once: what comes while things are being put away would leave them lying about."""
+    for number in _INTERRUPTS:
+        signal.signal(number, signal.SIG_IGN)
     raise KeyboardInterrupt

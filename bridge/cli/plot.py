@@ -101,5 +101,5 @@ def _region(arguments: argparse.Namespace) -> tuple[int, int | None, str]:
         stop = parse_time(arguments.end).frames(rate) if arguments.end is not None else frames
     except ValueError as error:
         raise UsageError(str(error)) from error
-    name = with_region(Path("x.png"), start / rate, min(stop, frames) / rate).stem
+    name = with_region(Path("x.png"), start, min(stop, frames), rate).stem
     return start, stop, name.removeprefix("x")

@@ -43,7 +43,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
     group = parser.add_argument_group("mix")
     arg = group.add_argument
-    arg("--mix", action="store_true", default=None, help="write the mix, too")
+    arg("--mix", action="store_true", default=None, help="write the mix beside the stems")
     arg("--gain", action="append", type=_pair(float), default=[], metavar="STEM=DB")
     arg("--pan", action="append", type=_pair(float), default=[], metavar="STEM=-1..1")
     arg("--mute", action="append", default=[], metavar="STEM")
@@ -102,25 +102,29 @@ def run(arguments: argparse.Namespace) -> int:
     from stembridge.model.stem_cache import StemCache
 
     config = load_config()
-    request = _request(arguments, config.render.model)
+    try:
+        request = _request(arguments, config.render.model)
+    except (PresetError, ModelMissingError) as error:
+        raise UsageError(str(error)) from error
     songs = find_songs(arguments.inputs)
     if not songs:
         raise UsageError(f"no songs in {', '.join(map(str, arguments.inputs))}")
     report = _Report(arguments.json, len(songs))
     plans: list[Plan] = []
-    usage: list[StembridgeError] = []
+    failed: list[tuple[Path, StembridgeError]] = []
     for song in songs:
         try:
             plans.append(plan_render(request.spec(song, config)))
         except (PresetError, ModelMissingError) as error:
             raise UsageError(str(error)) from error
         except StembridgeError as error:
-            usage += [error] if isinstance(error, ArgumentValueError) and error.code == "internal" else []
-            report.failed(song.path, error)
-    if len(usage) == len(songs):
-        raise UsageError(str(usage[0]))
+            failed.append((song.path, error))
+    if len(failed) == len(songs) and all(isinstance(failure, ArgumentValueError) for _, failure in failed):
+        raise UsageError(str(failed[0][1]))
+    for path, failure in failed:
+        report.failed(path, failure)
     try:
-        check_collisions([output.path for plan in plans for output in plan.outputs])
+        check_collisions([path for plan in plans for path in plan.paths])
     except ArgumentValueError as error:
         raise UsageError(str(error)) from error
     report.flush()
@@ -141,7 +145,7 @@ def _render(plans: Sequence[Any], cache: Any, jobs: int, report: _Report) -> int
     fractions = [0.0] * len(plans)
     finished = 0
     try:
-        with closing(render_all([plan.spec for plan in plans], cache, jobs)) as events:
+        with closing(render_all([plan.settled for plan in plans], cache, jobs)) as events:
             for event in events:
                 plan, news = plans[event.song], event.news
                 if isinstance(news, StembridgeError):
@@ -157,7 +161,7 @@ def _render(plans: Sequence[Any], cache: Any, jobs: int, report: _Report) -> int
                 finished += 1
                 report.flush()
     except KeyboardInterrupt:
-        report.close()
+        report.flush()
         left = len(plans) - finished
         print(f"stembridge: interrupted; {finished} done, {left} not, nothing half-written", file=sys.stderr)
         return INTERRUPTED
@@ -174,6 +178,7 @@ class _Report:
         self._printer = ProgressPrinter()
         self._lines: list[str] = []
         self._hinted = False
+        self._done = 0
         self.failures = 0
 
     def progress(self, path: Path, stage: str, fraction: float) -> None:
@@ -189,6 +194,7 @@ class _Report:
         self.flush()
 
     def done(self, result: Any) -> None:
+        self._done += 1
         plan = result.plan
         folder = plan.manifest_path.parent
         if self._json:
@@ -234,8 +240,8 @@ class _Report:
     def close(self) -> None:
         self.flush()
         if self._songs > 1:
-            done = self._songs - self.failures
-            self._printer.note(f"stembridge: {done} of {self._songs} songs done, {self.failures} failed")
+            note = f"stembridge: {self._done} of {self._songs} songs done, {self.failures} failed"
+            self._printer.note(note)
 
 
 def _summary(result: Any) -> list[str]:
@@ -266,7 +272,7 @@ def _facts(result: Any) -> dict[str, Any]:
 
 
 def _json(facts: dict[str, Any]) -> str:
-    return json.dumps(facts, ensure_ascii=False)
+    return json.dumps(facts)
 
 
 def _request(arguments: argparse.Namespace, default_model: str) -> Any:
@@ -301,10 +307,16 @@ def _request(arguments: argparse.Namespace, default_model: str) -> Any:
         preroll=arguments.preroll,
         preview=arguments.preview,
         device=arguments.device,
-        options=_options(arguments, arguments.model or default_model),
+        options=_options(arguments, arguments.model or _preset_model(arguments.preset) or default_model),
         overwrite=arguments.overwrite,
         seed=arguments.seed,
     )
+
+
+def _preset_model(presets: list[str]) -> str | None:
+    from stembridge.bridge.presets import load_preset
+
+    return next((model for name in presets if (model := load_preset(name).render.model)), None)
 
 
 def _options(arguments: argparse.Namespace, model: str) -> dict[str, Any]:

@@ -134,6 +134,10 @@ def open_audio(path: str | os.PathLike[str]) -> AudioReader:
     if not stat.S_ISREG(mode):
         kind = "a folder" if stat.S_ISDIR(mode) else "a pipe or device"
         raise AudioFileError(f"{path}: expected an audio file, got {kind}")
+    try:
+        os.fspath(path).encode()
+    except UnicodeEncodeError as error:
+        raise AudioFileError(f"{path}: its name is not Unicode, which decoders need. Rename it") from error
     opened = open_source(path)
     rate = opened.source.sample_rate
     if not (RATES[0] <= rate <= RATES[1] and rate == int(rate)):

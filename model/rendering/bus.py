@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from ..audio import Audio, StemArray
 from ..dsp.fifo import Fifo
+from ..dsp.resampler import Resampler
 from ..effects.effect import Effect
 from ..effects.stem_lines import StemLines
 from ..errors import PluginError
@@ -21,7 +22,7 @@ from ..plugins.isolate import IsolatedChain, open_chain
 from ..plugins.trial import validate
 from ..remix import Faders
 from ..separation import Separated
-from .output_file import SILENCE, Extent, OutputFile
+from .output_file import SILENCE, Extent, OutputFile, resampler_start
 from .plan import Output, Plan
 from .spec import UNTIL_SILENT, Version
 
@@ -29,7 +30,7 @@ BLOCK_FRAMES = 8192
 """What plug-ins are fed, counted from where they start: the sound of some depends on it."""
 
 LONGEST_TAIL_S = 60.0
-_QUIET_S = 1.0
+_QUIET_S = 5.0
 
 
 class Bus:
@@ -42,6 +43,9 @@ class Bus:
             _Lane(plan, version, [o for o in plan.outputs if o.version == number], stack)
             for number, version in enumerate(plan.spec.versions)
         ]
+        self._resampler = None
+        if plan.sample_rate != rate:
+            self._resampler = Resampler(rate, plan.sample_rate, channels, anchored=True)
         self._chained = any(lane.chained for lane in self._lanes)
         self._latency = max(lane.latency for lane in self._lanes)
         self._waiting = Fifo((2 + len(plan.stems)) * channels)
@@ -51,23 +55,26 @@ class Bus:
 
     @property
     def first(self) -> int:
-        """The source frame that chains start at."""
-        if not self._chained:
-            return self._plan.start
-        preroll = self._plan.spec.preroll_s
-        if preroll is None:
-            return 0
-        return max(0, self._plan.start - round(preroll * self._plan.info.sample_rate))
+        """The source frame that the sound handed to `push` begins with."""
+        plan = self._plan
+        first = plan.start
+        if self._chained:
+            preroll = plan.spec.preroll_s
+            first = 0 if preroll is None else max(0, first - round(preroll * plan.info.sample_rate))
+        return first if self._resampler is None else min(first, resampler_start(self._resampler, plan.start))
 
     @property
     def last(self) -> int:
-        """Where the separated sound handed to `push` ends."""
+        """Where the sound handed to `push` ends."""
         plan = self._plan
-        if plan.spec.tail or not self._chained:
+        if plan.spec.tail:
             return plan.end
-        # What plug-ins hold back, in whole blocks: the last one is fed as in a render of the whole song.
-        blocks = -(-(plan.end + self._latency - self.first) // BLOCK_FRAMES)
-        return min(plan.info.frames, self.first + blocks * BLOCK_FRAMES)
+        last = plan.end + (self._resampler.context_frames if self._resampler is not None else 0)
+        if self._chained:
+            # What plug-ins hold back, in whole blocks: the last one is fed as in a render of the whole song.
+            blocks = -(-(last + self._latency - self.first) // BLOCK_FRAMES)
+            last = self.first + blocks * BLOCK_FRAMES
+        return min(plan.info.frames, last)
 
     def open_files(self) -> list[OutputFile]:
         """Make the output files, in the plan's order."""
@@ -78,7 +85,7 @@ class Bus:
             frames = None
         elif frames is not None:
             frames += round(float(spec.tail) * rate)
-        extent = Extent(plan.start - self.first, frames)
+        extent = Extent(self.first, plan.start, frames)
         reference = (plan.info.time_reference + plan.start) * plan.sample_rate // rate
         files = {}
         for output in plan.outputs:
@@ -93,6 +100,7 @@ class Bus:
                 time_reference=reference,
                 dither=Dither(spec.seed, output.name, plan.start * plan.sample_rate // rate),
                 clip=spec.overs == "clip",
+                replaceable=spec.overwrite or (output.path.exists() and plan.own(output.path)),
             )
         for lane in self._lanes:
             lane.files = [files[output.path] for output in lane.outputs]
@@ -193,7 +201,7 @@ class _Lane:
         loud = 0.0
         for output, file in zip(self.outputs, self.files, strict=True):
             if output.kind != "mix":
-                audio = self._sound(output, mix, stems, treated, faders)
+                audio = self._sound(output, mix, stems, residual, treated, faders)
                 loud = max(loud, _peak(audio))
                 file.write(audio)
         if self._has_mix:
@@ -212,7 +220,13 @@ class _Lane:
                 file.write(mix)
 
     def _sound(
-        self, output: Output, mix: Audio, stems: StemArray, treated: Sequence[Audio | None], faders: Faders
+        self,
+        output: Output,
+        mix: Audio,
+        stems: StemArray,
+        residual: Audio,
+        treated: Sequence[Audio | None],
+        faders: Faders,
     ) -> Audio:
         """What one stem, complement or submix is made of in this block."""
         spec, names = self._plan.spec, self._plan.stems
@@ -228,9 +242,14 @@ class _Lane:
         if output.kind == "stem":
             return member(output.members[0])
         if output.kind == "complement" and not spec.post_fader:
-            # The mix less one stem, so that the two null against it whatever the residual policy is.
-            (left_out,) = (name for name in names if name not in output.members)
-            total: NDArray[np.float64] = mix.astype(np.float64) - stems[names.index(left_out)]
+            # The mix less what is left out, so that they null against it; less the residual too, where
+            # the policy keeps that out of the stems or in a file of its own.
+            total: NDArray[np.float64] = mix.astype(np.float64)
+            for name in names:
+                if name not in output.members:
+                    total -= stems[names.index(name)]
+            if spec.residual == "none":
+                total -= residual
             for name in output.members:
                 if (wet := chained(name)) is not None:
                     total += wet.astype(np.float64) - stems[names.index(name)]

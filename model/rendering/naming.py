@@ -30,6 +30,7 @@ ALIASES: Mapping[str, str] = {
 VARIABLES = ("track", "stem", "ext", "trackext", "foldername", "model", "index", "bpm", "sample_rate")
 """Everything a template may name; `index` is the stem's place in its model, from 1."""
 
+_VARYING = re.compile(r"\{(stem|instrument|instr|index|ext|codec)(:[^}]*)?\}")
 _UNSAFE = re.compile(r"[\x00-\x1f/\\]")
 
 
@@ -64,21 +65,46 @@ def expand(
     Raises ArgumentValueError for a variable that has no value for this song (`{bpm}` without a tag).
     """
     check_template(template)
-    filled = {name: _safe(value) for name, value in values.items()}
-    uses_tree = any(
-        ALIASES.get(name or "", name) == "foldername" for _, name, _, _ in string.Formatter().parse(template)
-    )
-    parts: list[str] = []
-    placed = tree is None or uses_tree
-    for part in PurePosixPath(template).parts:
-        fields = {ALIASES.get(n, n) for _, n, _, _ in string.Formatter().parse(part) if n is not None}
-        if not placed and fields & {"track", "stem"}:
+    return _filled(PurePosixPath(template).parts, values, tree, template)
+
+
+def manifest_name(
+    template: str, values: Mapping[str, str | int], tree: PurePosixPath | None = None
+) -> PurePosixPath:
+    """Where the manifest of all outputs that a template can make of one song lies, whichever are asked for.
+
+    >>> values = {"model": "classic", "track": "Song", "foldername": "Live"}
+    >>> manifest_name(DEFAULT_TEMPLATE, values)
+    PurePosixPath('classic/Song/Song.stems.json')
+    >>> manifest_name("{foldername} {track} {stem}.{ext}", values)
+    PurePosixPath('Live Song.stems.json')
+    """
+    *folders, name = PurePosixPath(template).parts
+    shared: list[str] = []
+    for folder in folders:
+        if _fields(folder) & {"stem", "index"}:
+            break
+        shared.append(folder)
+    kept = _VARYING.sub("", name)
+    last = _filled((kept,), values, None, template).name if kept else ""
+    title = last.strip(" -_.,") or str(_safe(values["track"]))
+    return _filled(tuple(shared), values, tree, template) / f"{title}.stems.json"
+
+
+def _filled(
+    parts: tuple[str, ...], values: Mapping[str, str | int], tree: PurePosixPath | None, template: str
+) -> PurePosixPath:
+    known = {name: _safe(value) for name, value in values.items()}
+    lookup = {**known, **{alias: known[name] for alias, name in ALIASES.items() if name in known}}
+    placed = tree is None or "foldername" in _fields(template)
+    filled: list[str] = []
+    for part in parts:
+        if not placed and _fields(part) & {"track", "stem"}:
             assert tree is not None
-            parts.extend(tree.parts)
+            filled.extend(tree.parts)
             placed = True
-        lookup = {**filled, **{alias: filled[name] for alias, name in ALIASES.items() if name in filled}}
         try:
-            parts.append(part.format_map(lookup))
+            filled.append(part.format_map(lookup))
         except KeyError as error:
             raise ArgumentValueError(
                 f"this song has no value for {{{error.args[0]}}} in {template!r}"
@@ -87,16 +113,28 @@ def expand(
             raise ArgumentValueError(
                 f"the file name template {template!r} cannot be filled in: {error}"
             ) from error
-    return PurePosixPath(*parts)
+    if not placed and tree is not None:
+        filled.extend(tree.parts)
+    return PurePosixPath(*filled)
 
 
-def with_region(path: Path, start_s: float, end_s: float) -> Path:
-    """Name a region: `Song - bass.wav` -> `Song - bass @30-61.5.wav`."""
-    return path.with_name(f"{path.stem} @{_plain(start_s)}-{_plain(end_s)}{path.suffix}")
+def _fields(text: str) -> set[str]:
+    return {ALIASES.get(name, name) for _, name, _, _ in string.Formatter().parse(text) if name is not None}
 
 
-def _plain(seconds: float) -> str:
-    return f"{seconds:.3f}".rstrip("0").rstrip(".")
+def with_region(path: Path, start: int, end: int, sample_rate: int) -> Path:
+    """Name a region, in seconds where milliseconds tell it exactly and in samples where they do not.
+
+    >>> with_region(Path("Song - bass.wav"), 1_323_000, 2_712_150, 44100).name
+    'Song - bass @30-61.5.wav'
+    >>> with_region(Path("Song - bass.wav"), 1_323_001, 2_712_150, 44100).name
+    'Song - bass @1323001s-2712150s.wav'
+    """
+    if all(1000 * frame % sample_rate == 0 for frame in (start, end)):
+        span = "-".join(f"{frame / sample_rate:.3f}".rstrip("0").rstrip(".") for frame in (start, end))
+    else:
+        span = f"{start}s-{end}s"
+    return path.with_name(f"{path.stem} @{span}{path.suffix}")
 
 
 def _safe(value: str | int) -> str | int:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import hashlib
 import math
 import os
 import queue
@@ -25,17 +26,21 @@ from ..files.quantise import Dither
 from ..files.sink import write_error
 from ..units import gain_to_db
 
-_PART = re.compile(r"\.[^/\\]*\.part\.\w+")
+_PART = re.compile(r"\.stembridge-[0-9a-f-]+\.part\.\w+")
 _QUEUE_BLOCKS = 4
 _COPY_FRAMES = 1 << 16
 
 
 @dataclass(frozen=True)
 class Extent:
-    """How a stream of frames becomes a file: what to leave out in front, how much to keep (None: all)."""
+    """Which frames of the source a file is made of, in a stream that begins before it."""
 
-    skip: int
+    first: int
+    """The source frame the stream begins with."""
+    start: int
+    """The source frame the file begins with."""
     frames: int | None
+    """Its length at the source's rate; None: until the stream ends."""
 
 
 class OutputFile:
@@ -60,7 +65,9 @@ class OutputFile:
         time_reference: int | None,
         dither: Dither,
         clip: bool = False,
+        replaceable: bool = False,
     ) -> None:
+        """`clip`: overs saturate; `replaceable`: what lies at `path` already may be replaced."""
         self.path = path
         self.format = format
         self.sample_rate = sample_rate
@@ -70,15 +77,24 @@ class OutputFile:
         self.lowest = 0.0
         self.last_audible = 0
         """Frames up to the last one above the threshold of silence."""
+        self.clipped = 0
+        """Samples that were cut off at full scale, under `clip`."""
         self.written = 0
         """Frames that came, at the output's rate."""
         self._tags, self._time_reference, self._dither = tags, time_reference, dither
-        self._skip, self._left = extent.skip, extent.frames
         self._clip = clip
+        self._replaceable = replaceable
         frames = extent.frames
         self.frames = None if frames is None else scaled_frames(frames, source_rate, sample_rate)
-        self._resampler = (
-            Resampler(source_rate, sample_rate, channels) if sample_rate != source_rate else None
+        self._resampler: Resampler | None = None
+        begin = extent.start
+        if sample_rate != source_rate:
+            self._resampler = Resampler(source_rate, sample_rate, channels, anchored=True)
+            begin = resampler_start(self._resampler, extent.start)
+            self._resampler.reset(begin)
+        self._skip_in = begin - extent.first
+        self._skip_out = scaled_frames(extent.start, source_rate, sample_rate) - scaled_frames(
+            begin, source_rate, sample_rate
         )
         self._meter = LoudnessMeter(sample_rate, channels, true_peak=False)
         self._queue: queue.Queue[Audio | None] = queue.Queue(_QUEUE_BLOCKS)
@@ -86,14 +102,15 @@ class OutputFile:
         self._thread: threading.Thread | None = None
         self._writer: AudioWriter | None = None
         self._spool: BinaryIO | None = None
-        token = f"{os.getpid()}-{secrets.token_hex(3)}"
-        self.part = path.with_name(f".{path.stem}.{token}.part{path.suffix}")
-        self.spool_path = path.with_name(f".{path.stem}.{token}.spool")
+        token = f"{_temporary_prefix(path)}{os.getpid()}-{secrets.token_hex(3)}"
+        self.part = path.with_name(f"{token}.part{path.suffix}")
+        self.spool_path = path.with_name(f"{token}.spool")
         self._over_limits = _limits(format)
+        self._made: list[Path] = []
 
     def open(self) -> None:
         """Create the temporary files and start encoding."""
-        _make_folder(self.path.parent)
+        self._made = _make_folder(self.path.parent)
         sweep(self.path)
         try:
             if self.frames is None or (not self._clip and (self.format.integer or self.format.lossy)):
@@ -107,19 +124,19 @@ class OutputFile:
 
     def write(self, audio: Audio) -> None:
         """Take the next block of this output's stream, at the source's rate."""
-        if self._skip:
-            dropped = min(self._skip, audio.shape[1])
-            self._skip -= dropped
+        if self._skip_in:
+            dropped = min(self._skip_in, audio.shape[1])
+            self._skip_in -= dropped
             audio = audio[:, dropped:]
-        if self._left is not None:
-            audio = audio[:, : self._left]
-            self._left -= audio.shape[1]
         if audio.shape[1]:
             self._put(audio)
 
-    def finish(self) -> None:
-        """Wait until everything is encoded; raise what went wrong."""
+    def end(self) -> None:
+        """Say that no more will come; `finish` waits for what that takes."""
         self._put(None)
+
+    def finish(self) -> None:
+        """Wait, after `end`, until everything is encoded; raise what went wrong."""
         assert self._thread is not None
         self._thread.join()
         self._raise()
@@ -164,6 +181,14 @@ class OutputFile:
         except OSError as error:
             raise output_error(error, self.path) from error
 
+    def check_target(self) -> None:
+        """Raise OutputError where a foreign file has come to lie since the render was planned."""
+        if not self._replaceable and self.path.exists():
+            raise OutputError(
+                f"{self.path} has appeared since the render began and was not written by stembridge: "
+                "move it away, or allow --overwrite"
+            )
+
     def publish(self) -> None:
         """Give the finished file its name."""
         self._drop_spool()
@@ -183,6 +208,9 @@ class OutputFile:
             self._thread.join()
         self._drop_spool()
         self.part.unlink(missing_ok=True)
+        for folder in self._made:
+            with contextlib.suppress(OSError):  # somebody's files are in it by now, or ours
+                folder.rmdir()
 
     def _create(self, frames: int) -> AudioWriter:
         return create_audio(
@@ -211,34 +239,43 @@ class OutputFile:
             raise output_error(error, path) if isinstance(error, OSError) else error
 
     def _run(self) -> None:
-        """The encoding thread: until None comes, or something goes wrong, then only drain."""
+        """The encoding thread: until None comes; once something goes wrong, the rest is only drained."""
+        ended = False
         try:
             while (audio := self._queue.get()) is not None:
                 if self._error is None:
                     self._take(self._resampler.push(audio) if self._resampler else audio)
-            if self._error is None:
-                if self._resampler:
-                    self._take(self._resampler.flush())
-                if self._writer is not None:
-                    if self.over and not self._clip:
-                        self._writer.abort()
-                        self._writer = None
-                    else:
-                        self._writer.close()
-            elif self._writer is not None:
-                self._writer.abort()
+            ended = True
+            if self._error is None and self._resampler:
+                self._take(self._resampler.flush())
+            if self._writer is not None:
+                if self._error is not None or (self.over and not self._clip):
+                    self._writer.abort()
+                    self._writer = None
+                elif self.written == self.frames:  # else `finish` says what is wrong
+                    self._writer.close()
         except BaseException as error:  # handed to the caller's thread by _raise
-            self._error = error
+            self._error = self._error or error
             with contextlib.suppress(Exception):
                 if self._writer is not None:
                     self._writer.abort()
-            while self._queue.get() is not None:
+            while not ended and self._queue.get() is not None:
                 pass
 
     def _take(self, audio: Audio) -> None:
+        if self._skip_out:
+            dropped = min(self._skip_out, audio.shape[1])
+            self._skip_out -= dropped
+            audio = audio[:, dropped:]
+        if self.frames is not None:
+            audio = audio[:, : self.frames - self.written]
         frames = audio.shape[1]
         if not frames:
             return
+        if self._clip and (self.format.integer or self.format.lossy):
+            low, high = self._over_limits
+            self.clipped += int(np.count_nonzero((audio < low) | (audio > high)))
+            audio = np.clip(audio, -1.0, 1.0)
         self._meter.push(audio)
         self.highest = max(self.highest, float(audio.max()))
         self.lowest = min(self.lowest, float(audio.min()))
@@ -280,15 +317,24 @@ def common_gain(files: Sequence[OutputFile]) -> float:
     return float(np.nextafter(np.float32(gain), np.float32(0))) if gain < 1 else 1.0
 
 
+def resampler_start(resampler: Resampler, start: int) -> int:
+    """Where a resampled region's stream has to begin: early enough, and on the resampler's grid."""
+    early = max(0, start - resampler.context_frames)
+    return early - early % resampler.grid
+
+
 def sweep(path: Path) -> None:
     """Remove what a killed render left of this output; the caller holds the target's lock."""
-    if not path.parent.is_dir():
-        return
-    prefix = f".{path.stem}."
-    for entry in os.scandir(path.parent):
-        name = entry.name
-        if name.startswith(prefix) and name.endswith((".spool", f".part{path.suffix}")):
-            Path(entry.path).unlink(missing_ok=True)
+    if path.parent.is_dir():
+        for entry in os.scandir(path.parent):
+            if entry.name.startswith(_temporary_prefix(path)):
+                Path(entry.path).unlink(missing_ok=True)
+
+
+def _temporary_prefix(path: Path) -> str:
+    """What temporary names of one output begin with: short whatever its name, and no other output's."""
+    digest = hashlib.blake2b(os.fsencode(path.name), digest_size=8).hexdigest()
+    return f".stembridge-{digest}-"
 
 
 def output_error(error: OSError, path: Path) -> OutputError:
@@ -305,11 +351,14 @@ def existing(folder: Path) -> Path:
     return folder
 
 
-def _make_folder(folder: Path) -> None:
+def _make_folder(folder: Path) -> list[Path]:
+    """Make a folder and its parents; returns those that were not there, the innermost first."""
+    there = existing(folder)
     try:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise output_error(error, folder) from error
+    return [one for one in (folder, *folder.parents) if there in one.parents]
 
 
 def _limits(format: OutputFormat) -> tuple[float, float]:

@@ -8,21 +8,23 @@ import shutil
 import tempfile
 import time
 from collections.abc import Generator, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, closing
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from .. import platform
+from ..dsp.blas import one_thread
 from ..errors import DiskFullError, OutputError
 from ..files.decoder import open_audio
+from ..manifest import FileEntry, RenderEntry
 from ..stem_cache import StemCache, content_hash
 from ..units import gain_to_db
 from .bus import Bus
-from .manifest import FileEntry
 from .output_file import OutputFile, common_gain, existing
-from .plan import Plan, plan_render
-from .record import already_rendered, file_entry, fingerprints, write_manifest
-from .source import Span, StemSource, open_separator
+from .plan import Plan, look_again, plan_render
+from .record import already_rendered, file_entry, fingerprints, render_entry, write_manifest
+from .source import Span, StemSource, file_stamp, open_separator
 from .spec import RenderSpec
 from .verification import Verification
 
@@ -70,14 +72,13 @@ def render(spec: RenderSpec, *, cache: StemCache | None = None) -> Generator[Pro
     """
     began = time.monotonic()
     plan = plan_render(spec)
-    lock, waited = _lock_path(plan.manifest_path), False
+    lock = _lock_path(plan.manifest_path)
     while True:
-        with platform.file_lock(lock, wait=False) as held:
+        with platform.file_lock(lock, wait=False) as held, one_thread():
             if held:
-                # The render that was waited for may have made what is asked for here.
-                yield from _render(plan_render(spec) if waited else plan, cache, began)
+                # Another render may have made what is asked for here since the plan was made.
+                yield from _render(look_again(plan), cache, began)
                 return
-        waited = True
         yield Progress("wait", 0.0)
         time.sleep(0.2)
 
@@ -85,10 +86,13 @@ def render(spec: RenderSpec, *, cache: StemCache | None = None) -> Generator[Pro
 def _render(plan: Plan, cache: StemCache | None, began: float) -> Iterator[Progress]:
     """Carry a plan out, with its target locked."""
     yield Progress("read", 0.0)
+    stamp = file_stamp(plan.info.path)
     source_hash = content_hash(plan.info.path)
     prints = fingerprints(plan, source_hash)
     if not plan.spec.overwrite and (entries := already_rendered(plan, prints)) is not None:
-        null_db = plan.manifest.null_db if plan.manifest is not None else None
+        assert plan.manifest is not None
+        record = plan.manifest.render(entries[0].render)
+        null_db = record.null_db if record is not None else None
         result = RenderResult(plan, entries, True, null_db=null_db, seconds=time.monotonic() - began)
         yield Progress("done", 1.0, result)
         return
@@ -100,12 +104,14 @@ def _render(plan: Plan, cache: StemCache | None, began: float) -> Iterator[Progr
         for file in files:
             stack.callback(file.discard)
             file.open()
-        source = StemSource(plan, opened.separator, Span(bus.first, bus.last))
+        source = StemSource(plan, opened.separator, Span(bus.first, bus.last), stamp)
         with open_audio(plan.info.path) as reader, closing(source.blocks(reader)) as blocks:
             for block, fraction in blocks:
                 bus.push(block)
                 yield Progress("separate", 0.9 * fraction)
         bus.finish()
+        for file in files:
+            file.end()
         for file in files:
             file.finish()
         for fraction in _encode(plan, files):
@@ -114,21 +120,38 @@ def _render(plan: Plan, cache: StemCache | None, began: float) -> Iterator[Progr
         for fraction in checked.steps():
             yield Progress("verify", 0.94 + 0.06 * fraction)
         null_db = checked.null_db
-        entries = tuple(
-            file_entry(plan, output, file, prints[output.path])
-            for output, file in zip(plan.outputs, files, strict=True)
-        )
-        for file in files:
-            file.publish()
         warnings = [*plan.info.warnings, *bus.warnings, *opened.warnings]
         if opened.recording is not None and opened.recording.failed:
             warnings.append(f"its stems are not kept in the cache: {opened.recording.failed}")
-        write_manifest(plan, source_hash, entries, null_db, warnings)
-        for folder in {file.path.parent for file in files}:
-            platform.sync_folder(folder)
+        if clipped := sum(file.clipped for file in files):
+            warnings.append(f"{clipped} samples were clipped at full scale, as --overs clip asks")
+        record = render_entry(plan, source_hash, null_db, warnings)
+        entries = tuple(
+            file_entry(plan, output, file, record.id, prints[output.path])
+            for output, file in zip(plan.outputs, files, strict=True)
+        )
+        _publish(plan, files, record, entries)
     seconds, gain_db = time.monotonic() - began, gain_to_db(files[0].gain)
     result = RenderResult(plan, entries, False, opened.cached, null_db, gain_db, tuple(warnings), seconds)
     yield Progress("done", 1.0, result)
+
+
+def _publish(
+    plan: Plan, files: Sequence[OutputFile], record: RenderEntry, entries: Sequence[FileEntry]
+) -> None:
+    """Give every file its name, and say so in the manifest.
+
+    The manifest calls the files ours, but none of them finished, before the first one is there: whoever
+    is killed in between leaves neither a foreign file of our own nor a stale claim that it is up to date.
+    """
+    for file in files:
+        file.check_target()
+    write_manifest(plan, record, [replace(entry, fingerprint="") for entry in entries])
+    for file in files:
+        file.publish()
+    for folder in {file.path.parent for file in files}:
+        platform.sync_folder(folder)
+    write_manifest(plan, record, entries)
 
 
 def _encode(plan: Plan, files: Sequence[OutputFile]) -> Iterator[float]:
@@ -146,9 +169,10 @@ def _encode(plan: Plan, files: Sequence[OutputFile]) -> Iterator[float]:
                 "use --overs gain (one common gain), --overs clip, or --format wav --bit-depth 32f"
             )
         gain = common_gain(files)
-    for done, file in enumerate(files, 1):
-        if frames is not None or gain != 1.0:
-            file.encode(gain, frames)
+    if frames is None and gain == 1.0:
+        return
+    with ThreadPoolExecutor(os.cpu_count()) as pool:
+        for done, _ in enumerate(pool.map(lambda file: file.encode(gain, frames), files), 1):
             yield done / len(files)
 
 
@@ -173,6 +197,5 @@ def _check_room(plan: Plan) -> None:
 
 def _lock_path(manifest: Path) -> Path:
     """A lock per target, away from it so that output folders hold outputs only."""
-    name = hashlib.blake2b(str(manifest.resolve()).encode(), digest_size=12).hexdigest()
-    user = os.getuid() if hasattr(os, "getuid") else os.environ.get("USERNAME", "user")
-    return Path(tempfile.gettempdir()) / f"stembridge-{user}" / f"{name}.lock"
+    name = hashlib.blake2b(os.fsencode(manifest.resolve()), digest_size=12).hexdigest()
+    return Path(tempfile.gettempdir()) / f"stembridge-{platform.user()}" / f"{name}.lock"

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from difflib import get_close_matches
 from pathlib import Path
 
@@ -13,12 +14,14 @@ from ..audio import AudioInfo
 from ..errors import ArgumentValueError, OutputError
 from ..files.decoder import open_audio
 from ..files.format_limits import check_format
+from ..manifest import Manifest, is_intact, read_manifest
 from ..mixer import Mixer
 from ..registry import separator_entry
-from ..residual import stems_after
+from ..residual import RESIDUAL, stems_after
+from ..sensitivity import check_sensitivity
 from ..separators.stems_from import find_stems, residual_stem_of
+from ..units import Time
 from . import naming
-from .manifest import Manifest, read_manifest
 from .spec import RenderSpec, Version
 
 _At = Callable[[str, int], Path]
@@ -68,6 +71,27 @@ class Plan:
         return self.spec.sample_rate or self.info.sample_rate
 
     @property
+    def paths(self) -> list[Path]:
+        """Everything it writes, the manifest included."""
+        return [*(output.path for output in self.outputs), self.manifest_path]
+
+    @property
+    def settled(self) -> RenderSpec:
+        """The spec with its region spelt out, so that planning again need not search for a preview."""
+        if self.spec.preview_s is None:
+            return self.spec
+        return replace(self.spec, preview_s=None, start=Time(samples=self.start), end=Time(samples=self.end))
+
+    def relative(self, path: Path) -> str:
+        """A file's name in the manifest."""
+        return Path(os.path.relpath(path, self.manifest_path.parent)).as_posix()
+
+    def own(self, path: Path) -> bool:
+        """Whether a file that is there is our own: in the manifest, and not edited since."""
+        entry = self.manifest.entry(self.relative(path)) if self.manifest is not None else None
+        return entry is not None and (not entry.fingerprint or is_intact(path, entry))
+
+    @property
     def stem_chains(self) -> bool:
         """Whether any version treats stems with plug-ins."""
         return any(version.chains for version in self.spec.versions)
@@ -88,16 +112,21 @@ def plan_render(spec: RenderSpec) -> Plan:
     whole = (start, end) == (0, info.frames)
     outputs = tuple(_outputs(spec, info, model, stems))
     if not whole:
-        seconds = start / info.sample_rate, end / info.sample_rate
         outputs = tuple(
-            Output(naming.with_region(o.path, *seconds), o.kind, o.name, o.version, o.members)
-            for o in outputs
+            replace(output, path=naming.with_region(output.path, start, end, info.sample_rate))
+            for output in outputs
         )
-    check_collisions([output.path for output in outputs])
-    manifest_path = _manifest_path(spec, outputs)
-    manifest = read_manifest(manifest_path)
-    _check_targets(spec, outputs, manifest, manifest_path)
-    return Plan(spec, info, model, stems, start, end, outputs, manifest_path, manifest)
+    manifest_path = spec.out / naming.manifest_name(spec.filename, _values(spec, info, model), spec.tree)
+    plan = Plan(spec, info, model, stems, start, end, outputs, manifest_path, None)
+    check_collisions(plan.paths)
+    return look_again(plan)
+
+
+def look_again(plan: Plan) -> Plan:
+    """The same plan with the manifest as it is now. Raises OutputError for files in the way."""
+    plan = replace(plan, manifest=read_manifest(plan.manifest_path))
+    _check_targets(plan)
+    return plan
 
 
 def check_collisions(paths: list[Path]) -> None:
@@ -140,6 +169,7 @@ def _check_names(spec: RenderSpec, info: AudioInfo, stems: tuple[str, ...]) -> N
         check(spec.two_stems, "--two-stems")
     for name in spec.sensitivity:
         check(name, "--sensitivity")
+    check_sensitivity(spec.sensitivity, stems)
     for version in spec.versions:
         where = f"preset {version.name}" if version.name else "the mix"
         Mixer(stems, info.channels, info.sample_rate, residual_policy=spec.residual, state=version.mixer)
@@ -184,31 +214,22 @@ def loudest_region(path: Path, seconds: float) -> tuple[int, int]:
 
 def _outputs(spec: RenderSpec, info: AudioInfo, model: str, stems: tuple[str, ...]) -> Iterator[Output]:
     def at(name: str, index: int) -> Path:
-        values: dict[str, str | int] = {
-            "track": info.path.stem,
-            "stem": name,
-            "ext": spec.format.container,
-            "trackext": info.path.suffix.lstrip("."),
-            "foldername": str(spec.tree) if spec.tree is not None else info.path.resolve().parent.name,
-            "model": model,
-            "index": index,
-            "sample_rate": spec.sample_rate or info.sample_rate,
-        }
-        if bpm := info.tags.get("bpm"):
-            values["bpm"] = bpm[0]
+        values = {**_values(spec, info, model), "stem": name, "index": index}
         return spec.out / naming.expand(spec.filename, values, spec.tree)
 
     position = {name: place for place, name in enumerate(stems, 1)}
     if spec.two_stems is not None:
-        rest = tuple(name for name in stems if name != spec.two_stems)
+        rest = tuple(name for name in stems if name not in (spec.two_stems, RESIDUAL))
         yield Output(at(spec.two_stems, 1), "stem", spec.two_stems, 0, (spec.two_stems,))
         yield Output(at(f"no_{spec.two_stems}", 2), "complement", f"no_{spec.two_stems}", 0, rest)
+        if spec.residual == "file":
+            yield Output(at(RESIDUAL, 3), "stem", RESIDUAL, 0, (RESIDUAL,))
     elif spec.writes_stems:
         for name in dict.fromkeys(spec.stems or stems):
             if name in stems:
                 yield Output(at(name, position[name]), "stem", name, 0, (name,))
             else:
-                rest = tuple(other for other in stems if other != complement(name))
+                rest = tuple(other for other in stems if other not in (complement(name), RESIDUAL))
                 yield Output(at(name, len(stems) + 1), "complement", name, 0, rest)
     for number, version in enumerate(spec.versions):
         yield from _version_outputs(version, number, at, len(stems))
@@ -221,28 +242,31 @@ def _version_outputs(version: Version, number: int, at: _At, count: int) -> Iter
         yield Output(at(version.mix_name, count + len(version.submixes) + 1), "mix", version.mix_name, number)
 
 
-def _manifest_path(spec: RenderSpec, outputs: tuple[Output, ...]) -> Path:
-    folders = {output.path.parent for output in outputs}
-    folder = next(iter(folders))
-    while not all(folder == other or folder in other.parents for other in folders):
-        folder = folder.parent
-    return folder / f"{spec.source.stem}.stems.json"
+def _values(spec: RenderSpec, info: AudioInfo, model: str) -> dict[str, str | int]:
+    """What template variables stand for, but for those that differ between a song's outputs."""
+    values: dict[str, str | int] = {
+        "track": info.path.stem,
+        "ext": spec.format.container,
+        "trackext": info.path.suffix.lstrip("."),
+        "foldername": str(spec.tree) if spec.tree is not None else info.path.resolve().parent.name,
+        "model": model,
+        "sample_rate": spec.sample_rate or info.sample_rate,
+    }
+    if bpm := info.tags.get("bpm"):
+        values["bpm"] = bpm[0]
+    return values
 
 
-def _check_targets(
-    spec: RenderSpec, outputs: tuple[Output, ...], manifest: Manifest | None, manifest_path: Path
-) -> None:
-    source = spec.source.resolve()
-    for output in outputs:
+def _check_targets(plan: Plan) -> None:
+    source = plan.spec.source.resolve()
+    for output in plan.outputs:
         path = output.path
         if path.resolve() == source:
             raise OutputError(f"{path} is the source itself: choose another -o or --filename")
         if path.is_dir():
             raise OutputError(f"{path} is a folder: an output cannot take its place")
-        if path.exists() and not spec.overwrite:
-            relative = path.relative_to(manifest_path.parent).as_posix()
-            if manifest is None or manifest.entry(relative) is None:
-                raise OutputError(
-                    f"{path} exists and was not written by stembridge: "
-                    "move it away, choose another -o, or allow --overwrite"
-                )
+        if path.exists() and not plan.spec.overwrite and not plan.own(path):
+            raise OutputError(
+                f"{path} exists and was not written by stembridge, or changed since: "
+                "move it away, choose another -o, or allow --overwrite"
+            )

@@ -9,15 +9,15 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
-from ..units import gain_to_db
-from .manifest import FileEntry, Manifest, fingerprint
+from ..manifest import FileEntry, Manifest, RenderEntry, fingerprint, is_intact
+from ..mixer import MixerState
+from ..platform import sync_folder
+from ..registry import separator_entry
+from ..stem_cache import content_hash
+from ..units import SILENCE_DB, gain_to_db
 from .output_file import OutputFile, output_error
 from .plan import Output, Plan
-
-
-def relative(plan: Plan, path: Path) -> str:
-    """An output's name in the manifest."""
-    return path.relative_to(plan.manifest_path.parent).as_posix()
+from .spec import Version
 
 
 def fingerprints(plan: Plan, source_hash: str) -> dict[Path, str]:
@@ -29,7 +29,7 @@ def fingerprints(plan: Plan, source_hash: str) -> dict[Path, str]:
         "model": plan.model,
         "stems_from": _folder_facts(spec.stems_from) if spec.stems_from is not None else None,
         "options": dict(spec.options),
-        "device": spec.device,
+        "device": device(plan),
         "region": [plan.start, plan.end],
         "residual": spec.residual,
         "sensitivity": dict(spec.sensitivity),
@@ -59,7 +59,7 @@ def _output_facts(plan: Plan, output: Output) -> dict[str, Any]:
     facts["chains"] = (
         {stem: chain.located(folders).facts() for stem, chain in chosen.chains.items()} if chained else None
     )
-    facts["mixer"] = repr(_sorted_state(asdict(chosen.mixer))) if faded else None
+    facts["mixer"] = _mixer_facts(chosen.mixer) if faded else None
     if output.kind == "mix" and chosen.mix_chain is not None:
         facts["mix_chain"] = chosen.mix_chain.located(folders).facts()
     if chosen.chains or chosen.mix_chain is not None:
@@ -67,8 +67,13 @@ def _output_facts(plan: Plan, output: Output) -> dict[str, Any]:
     return facts
 
 
-def _sorted_state(state: Mapping[str, Any]) -> dict[str, Any]:
-    return {key: sorted(value) if isinstance(value, frozenset) else value for key, value in state.items()}
+def _mixer_facts(state: MixerState) -> dict[str, Any]:
+    """A mixer's state as JSON can hold it: sets in order, silence as a number."""
+    plain = asdict(state)
+    for name in ("mutes", "solos"):
+        plain[name] = sorted(plain[name])
+    plain["gains_db"] = {stem: max(gain_db, SILENCE_DB) for stem, gain_db in state.gains_db.items()}
+    return plain
 
 
 def _folder_facts(folder: Path) -> list[tuple[str, int, int]]:
@@ -83,26 +88,30 @@ def already_rendered(plan: Plan, prints: Mapping[Path, str]) -> tuple[FileEntry,
         return None
     entries = []
     for output in plan.outputs:
-        entry = plan.manifest.entry(relative(plan, output.path))
+        entry = plan.manifest.entry(plan.relative(output.path))
         if entry is None or entry.fingerprint != prints[output.path]:
             return None
-        if not output.path.is_file() or output.path.stat().st_size != entry.bytes:
+        if not output.path.is_file() or not is_intact(output.path, entry):
             return None
         entries.append(entry)
     return tuple(entries)
 
 
-def file_entry(plan: Plan, output: Output, file: OutputFile, print_: str) -> FileEntry:
+def file_entry(plan: Plan, output: Output, file: OutputFile, render_id: str, print_: str) -> FileEntry:
     """Describe one finished file."""
     peak = file.peak * file.gain
     loudness = file.lufs
+    stat = file.part.stat()
     assert file.frames is not None
     return FileEntry(
-        file=relative(plan, output.path),
+        file=plan.relative(output.path),
+        render=render_id,
         kind=output.kind,
         stem=output.name,
         fingerprint=print_,
-        bytes=file.part.stat().st_size,
+        bytes=stat.st_size,
+        changed_ns=stat.st_mtime_ns,
+        hash=content_hash(file.part),
         sample_rate=plan.sample_rate,
         channels=plan.info.channels,
         frames=file.frames,
@@ -115,48 +124,75 @@ def file_entry(plan: Plan, output: Output, file: OutputFile, print_: str) -> Fil
     )
 
 
-def write_manifest(
-    plan: Plan,
-    source_hash: str,
-    entries: Sequence[FileEntry],
-    null_db: float | None,
-    warnings: Sequence[str],
-) -> None:
-    """Write the manifest beside the outputs; what earlier renders of this source left stays listed."""
-    info, spec, path = plan.info, plan.spec, plan.manifest_path
+def render_entry(plan: Plan, source_hash: str, null_db: float | None, warnings: Sequence[str]) -> RenderEntry:
+    """Describe what all files of a render have in common."""
+    spec = plan.spec
+    model = {"name": plan.model, "stems": list(plan.stems), "stembridge": version("stembridge")}
+    parameters: dict[str, Any] = {
+        "stems_from": None if spec.stems_from is None else str(spec.stems_from.resolve()),
+        "residual": spec.residual,
+        "sensitivity": dict(spec.sensitivity),
+        "options": dict(spec.options),
+        "start_frame": plan.start,
+        "end_frame": plan.end,
+        "overs": spec.overs,
+        "seed": spec.seed,
+        "tail": spec.tail,
+        "post_fader": spec.post_fader,
+        "dry": spec.dry,
+        "versions": [_version_facts(chosen) for chosen in spec.versions],
+    }
+    depth = round(null_db, 2) if null_db is not None else None
+    id = fingerprint({"source": source_hash, "model": model, "parameters": parameters})[:12]
+    return RenderEntry(id, source_hash, model, parameters, depth, tuple(warnings))
+
+
+def _version_facts(chosen: Version) -> dict[str, Any]:
+    chains = {**chosen.chains, **({"mix": chosen.mix_chain} if chosen.mix_chain is not None else {})}
+    return {
+        "name": chosen.name,
+        "mixer": _mixer_facts(chosen.mixer),
+        "submixes": {name: list(members) for name, members in chosen.submixes.items()},
+        "chains": {stem: chain.to_json()["plugins"] for stem, chain in chains.items()},
+    }
+
+
+def write_manifest(plan: Plan, render: RenderEntry, entries: Sequence[FileEntry]) -> None:
+    """Write the manifest beside the outputs; what earlier renders left stays listed."""
+    info, path = plan.info, plan.manifest_path
     kept: list[FileEntry] = []
-    if plan.manifest is not None and plan.manifest.source.get("hash") == source_hash:
+    renders: list[RenderEntry] = []
+    if plan.manifest is not None:
         new = {entry.file for entry in entries}
         kept = [e for e in plan.manifest.files if e.file not in new and (path.parent / e.file).is_file()]
+        used = {entry.render for entry in kept} - {render.id}
+        renders = [entry for entry in plan.manifest.renders if entry.id in used]
     manifest = Manifest(
         source={
             "path": str(info.path.resolve()),
-            "hash": source_hash,
+            "hash": render.source_hash,
             "sample_rate": info.sample_rate,
             "channels": info.channels,
             "frames": info.frames,
             "time_reference": info.time_reference,
         },
-        model={"name": plan.model, "stems": list(plan.stems), "stembridge": version("stembridge")},
-        parameters={
-            "residual": spec.residual,
-            "sensitivity": dict(spec.sensitivity),
-            "options": dict(spec.options),
-            "start_frame": plan.start,
-            "end_frame": plan.end,
-            "overs": spec.overs,
-            "seed": spec.seed,
-            "tail": spec.tail,
-            "versions": [v.name for v in spec.versions if v.name is not None],
-        },
+        renders=(*renders, render),
         files=(*kept, *entries),
-        null_db=round(null_db, 2) if null_db is not None else None,
-        warnings=tuple(warnings),
     )
-    part = path.with_name(f".{path.name}.{os.getpid()}.part")
+    part = path.with_name(f".stembridge-{os.getpid()}.{fingerprint({'name': path.name})[:12]}.part")
     try:
-        part.write_text(manifest.to_json(), encoding="utf-8")
+        with part.open("w", encoding="utf-8") as file:
+            file.write(manifest.to_json())
+            file.flush()
+            os.fsync(file.fileno())
         os.replace(part, path)
     except OSError as error:
         part.unlink(missing_ok=True)
         raise output_error(error, path) from error
+    sync_folder(path.parent)
+
+
+def device(plan: Plan) -> str:
+    """The device as far as it matters: training-free separators run on the CPU whatever is asked for."""
+    known = plan.spec.stems_from is None and separator_entry(plan.model).uses_device
+    return plan.spec.device if known else "cpu"

@@ -8,11 +8,13 @@ from collections.abc import Generator, Iterator
 from contextlib import ExitStack
 from dataclasses import dataclass
 from importlib.metadata import version
+from pathlib import Path
 from types import TracebackType
 from typing import Self
 
 from ..audio import Audio
 from ..cache_entry import CacheWriter
+from ..errors import AudioFileError
 from ..files.decoder import AudioReader
 from ..registry import create_separator
 from ..separation import Separated, StemStream
@@ -21,9 +23,11 @@ from ..separators.protocol import Separator
 from ..separators.stems_from import StemsFrom
 from ..stem_cache import CacheKey, StemCache
 from .plan import Plan
+from .record import device
 
 BLOCK_FRAMES = 1 << 16
 _READ_AHEAD_BLOCKS = 3
+_SOUND_DEPENDS_ON = ("stembridge", "pedalboard", "soundfile", "soxr", "numpy", "scipy")
 
 
 @dataclass(frozen=True)
@@ -42,8 +46,9 @@ class StemSource:
     The separator reads its context before and after, so a region is the slice of the whole.
     """
 
-    def __init__(self, plan: Plan, separator: Separator, span: Span) -> None:
+    def __init__(self, plan: Plan, separator: Separator, span: Span, stamp: tuple[int, ...]) -> None:
         self._plan = plan
+        self._stamp = stamp
         self._span = span
         spec = plan.spec
         self._stream = StemStream(separator, residual=spec.residual, sensitivity=spec.sensitivity)
@@ -63,8 +68,19 @@ class StemSource:
                 separated = self._stream.push(block)
                 yield _cut(separated, first - at, last - at), (read - begin) / max(1, end - begin)
                 at += separated.mix.shape[1]
+        if file_stamp(self._plan.info.path) != self._stamp:
+            # Before the end of the stream, with which the stems would go to the cache under a wrong name.
+            raise AudioFileError(
+                f"{self._plan.info.path} changed while it was being rendered: render it again"
+            )
         separated = self._stream.flush()
         yield _cut(separated, first - at, last - at), 1.0
+
+
+def file_stamp(path: Path) -> tuple[int, ...]:
+    """What changes when a file does, as far as the file system tells."""
+    stat = path.stat()
+    return stat.st_ino, stat.st_size, stat.st_mtime_ns
 
 
 @dataclass(frozen=True)
@@ -97,10 +113,13 @@ def open_separator(plan: Plan, source_hash: str, cache: StemCache | None, stack:
         channels=info.channels,
         frames=info.frames,
         parameters={
-            **{name: version(name) for name in ("stembridge", "pedalboard", "numpy", "scipy")},
+            **{
+                name: version(name)
+                for name in ("stembridge", "pedalboard", "soundfile", "soxr", "numpy", "scipy")
+            },
             "codec": info.codec,
             "options": dict(spec.options),
-            "device": spec.device,
+            "device": device(plan),
         },
     )
     if cache is not None and (cached := cache.lookup(key)) is not None:

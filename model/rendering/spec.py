@@ -37,12 +37,15 @@ class Version:
     """Whether the mix was asked for by itself."""
 
     @property
+    def remixes(self) -> bool:
+        """Whether it is about a mix of its own: a preset, or any gain, mute, solo, pan, submix, mix chain."""
+        touched = self.mixer != MixerState() or bool(self.submixes) or self.mix_chain is not None
+        return touched or self.name is not None
+
+    @property
     def implies_mix(self) -> bool:
-        """Whether a mix is written: asked for, or any gain, mute, solo, pan, submix or mix chain is set."""
-        touched = self.mixer != MixerState()
-        return (
-            self.mix or touched or bool(self.submixes) or self.mix_chain is not None or self.name is not None
-        )
+        """Whether a mix is written."""
+        return self.mix or self.remixes
 
     @property
     def mix_name(self) -> str:
@@ -65,7 +68,7 @@ class RenderSpec:
     model: str = "default"
     stems_from: Path | None = None
     stems: tuple[str, ...] | None = None
-    """Which stems to write; None: all of them, unless a mix is asked for."""
+    """Which stems to write; None: all of them, unless a version remixes them."""
     two_stems: str | None = None
     versions: tuple[Version, ...] = (Version(),)
     format: OutputFormat = field(default_factory=OutputFormat)
@@ -93,6 +96,9 @@ class RenderSpec:
     """Where plug-ins are looked for before the system's own folders."""
 
     def __post_init__(self) -> None:
+        for name in ("source", "out", "stems_from"):
+            if isinstance(value := getattr(self, name), str):
+                object.__setattr__(self, name, Path(value))
         check_template(self.filename)
         if self.overs not in OVERS:
             raise ArgumentValueError(f"overs is one of {', '.join(OVERS)}; got {self.overs!r}")
@@ -107,6 +113,12 @@ class RenderSpec:
         for name, seconds in (("preroll", self.preroll_s), ("preview", self.preview_s)):
             if seconds is not None and not (math.isfinite(seconds) and seconds >= 0):
                 raise ArgumentValueError(f"{name} is a number of seconds, 0 or more; got {seconds}")
+        if self.preview_s == 0:
+            raise ArgumentValueError("a preview of 0 seconds holds nothing: give it some seconds")
+        if self.stems_from is not None and self.model != "default":
+            raise ArgumentValueError(
+                f"stems come either from {self.stems_from} or from the model {self.model}: leave one out"
+            )
         if self.preview_s is not None and (self.start is not None or self.end is not None):
             raise ArgumentValueError("a preview chooses its own region: leave out either it or start and end")
         if self.stems is not None and self.two_stems is not None:
@@ -132,4 +144,4 @@ class RenderSpec:
         """Whether stems are written beside or instead of mixes."""
         if self.stems is not None or self.two_stems is not None or self.post_fader:
             return True
-        return not any(version.implies_mix for version in self.versions)
+        return not any(version.remixes for version in self.versions)

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import math
+import os
 from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 
 import numpy as np
@@ -34,10 +36,10 @@ def null_members(plan: Plan) -> list[int] | None:
         return stems
     for i, output in parts:
         if output.kind == "complement":
-            (left_out,) = (name for name in plan.stems if name not in output.members)
-            partner = next((j for j, other in parts if other.members == (left_out,)), None)
-            if partner is not None:
-                return [i, partner]
+            left_out = [name for name in plan.stems if name not in output.members]
+            partners = [j for j, other in parts if other.kind == "stem" and other.name in left_out]
+            if len(partners) == len(left_out):
+                return [i, *partners]
     return None
 
 
@@ -58,14 +60,14 @@ class Verification:
         """Work through the files, yielding the fraction done. Raises VerificationError."""
         alone = [file for index, file in enumerate(self._files) if index not in self._members]
         share = len(alone) / len(self._files)
-        for done, file in enumerate(alone, 1):
-            _check(file)
-            yield share * done / len(alone)
-        if self._members:
-            for fraction in self._null([self._files[index] for index in self._members]):
-                yield share + (1 - share) * fraction
+        with ThreadPoolExecutor(os.cpu_count()) as pool:
+            for done, _ in enumerate(pool.map(_check, alone), 1):
+                yield share * done / len(alone)
+            if self._members:
+                for fraction in self._null([self._files[index] for index in self._members], pool):
+                    yield share + (1 - share) * fraction
 
-    def _null(self, files: Sequence[OutputFile]) -> Iterator[float]:
+    def _null(self, files: Sequence[OutputFile], pool: ThreadPoolExecutor) -> Iterator[float]:
         plan = self._plan
         error = signal = 0.0
         with ExitStack() as stack:
@@ -75,10 +77,11 @@ class Verification:
             peaks = [0.0] * len(files)
             left = total = plan.end - plan.start
             while left:
-                mix = source.read(min(BLOCK_FRAMES, left)).astype(np.float64)
+                frames = min(BLOCK_FRAMES, left)
+                blocks = pool.map(_read, readers, files, [frames] * len(files))
+                mix = source.read(frames).astype(np.float64)
                 signal += float(np.square(mix).sum())
-                for number, (reader, file) in enumerate(zip(readers, files, strict=True)):
-                    block = _read(reader, file, mix.shape[1])
+                for number, (block, file) in enumerate(zip(blocks, files, strict=True)):
                     peaks[number] = max(peaks[number], float(np.abs(block).max()))
                     mix -= block.astype(np.float64) / file.gain
                 error += float(np.square(mix).sum())

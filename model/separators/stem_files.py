@@ -12,10 +12,12 @@ from __future__ import annotations
 
 import os
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from fractions import Fraction
 from pathlib import Path
 
-from ..errors import ArgumentValueError, AudioFileNotFoundError
+from ..errors import ArgumentValueError, AudioFileNotFoundError, OutputError
+from ..manifest import read_manifest
 from ..residual import in_stem_order
 
 _ENDINGS = "wav wave w64 rf64 bwf flac aif aiff aifc caf au mp3 ogg oga opus m4a mp4 aac wma wv"
@@ -42,10 +44,18 @@ class StemFiles:
 
     paths: dict[str, Path]
     left_out: tuple[str, ...] = ()
+    gains_db: dict[str, float] = field(default_factory=dict)
+    """The common gain each was written with, where a manifest beside them tells it."""
+    starts_s: dict[str, Fraction] = field(default_factory=dict)
+    """Where in the song each begins, likewise."""
 
 
 def stem_files(folder: str | os.PathLike[str]) -> StemFiles:
     """Tell the stems in a folder by their files' names; sub-folders are not searched.
+
+    What a manifest of ours tells goes before names: mixes, submixes and complements are no stems, regions
+    begin where they were cut out, and gains can be undone. Of several such files of one stem, one that
+    holds the whole song goes before a region, a later one before an earlier.
 
     An accompaniment (or `no_drums`, ...) beside any stem it contains would be heard twice and is left
     out. Raises AudioFileNotFoundError when the folder is not there or holds no stems, and
@@ -57,11 +67,12 @@ def stem_files(folder: str | os.PathLike[str]) -> StemFiles:
     files = [path for path in sorted(folder.iterdir()) if path.suffix.lower() in SUFFIXES and path.is_file()]
     if not files:
         raise AudioFileNotFoundError(f"{folder}: no audio files in it, expected stems like vocals.wav")
+    ours, left_out = _rendered(folder, files)
+    files = [path for path in files if path.name not in ours and not _said(path, left_out)]
     words = [_words(path.stem) for path in files]
     prefix = _shared(words)
     suffix = _shared([name[prefix:][::-1] for name in words])
-    paths: dict[str, Path] = {}
-    left_out: list[str] = []
+    paths = {stem.name: folder / file for file, stem in ours.items()}
     for path, name in zip(files, words, strict=True):
         # Words that all files begin with are the song's: "Voices - strings" beside "Voices - drums".
         stem = _known(name[prefix:]) or _own(name[prefix : len(name) - suffix])
@@ -82,10 +93,58 @@ def stem_files(folder: str | os.PathLike[str]) -> StemFiles:
             left_out.append(f"{paths[whole].name}: {', '.join(parts)} would sound twice")
             del paths[whole]
     if not paths:
-        raise AudioFileNotFoundError(
-            f"{folder}: no stems in it, only {', '.join(path.name for path in files)}"
-        )
-    return StemFiles({name: paths[name] for name in in_stem_order(paths)}, tuple(left_out))
+        raise AudioFileNotFoundError(f"{folder}: no stems in it ({'; '.join(left_out)})")
+    told = {stem.name: stem for stem in ours.values()}
+    return StemFiles(
+        {name: paths[name] for name in in_stem_order(paths)},
+        tuple(left_out),
+        {name: stem.gain_db for name, stem in told.items()},
+        {name: stem.start_s for name, stem in told.items()},
+    )
+
+
+@dataclass(frozen=True)
+class _Rendered:
+    """What a manifest says of one stem's file."""
+
+    name: str
+    gain_db: float
+    start_s: Fraction
+    whole: bool
+
+
+def _rendered(folder: Path, files: list[Path]) -> tuple[dict[str, _Rendered], list[str]]:
+    """The stems that renders of ours left in a folder, by file name, and what of theirs is none."""
+    there = {path.name for path in files}
+    chosen: dict[str, tuple[str, _Rendered]] = {}
+    left_out: list[str] = []
+    for path in sorted(folder.glob("*.stems.json")):
+        try:
+            manifest = read_manifest(path)
+        except OutputError:  # somebody else's file of that name
+            continue
+        for entry in manifest.files if manifest is not None else ():
+            if entry.file not in there:
+                continue
+            if entry.kind != "stem":
+                left_out.append(f"{entry.file}: a {entry.kind}, not a stem")
+                continue
+            assert manifest is not None
+            rate, frames = manifest.source["sample_rate"], manifest.source["frames"]
+            whole = entry.start_frame == 0 and entry.frames * rate >= frames * entry.sample_rate - rate
+            stem = _Rendered(entry.stem, entry.gain_db, Fraction(entry.start_frame, rate), whole)
+            before = chosen.get(stem.name)
+            if before is not None:
+                keep_before = before[1].whole and not stem.whole
+                left_out.append(f"{entry.file if keep_before else before[0]}: another of its stem is taken")
+                if keep_before:
+                    continue
+            chosen[stem.name] = entry.file, stem
+    return dict(chosen.values()), left_out
+
+
+def _said(path: Path, left_out: list[str]) -> bool:
+    return any(text.startswith(f"{path.name}: ") for text in left_out)
 
 
 def _words(name: str) -> list[str]:

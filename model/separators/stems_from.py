@@ -17,7 +17,7 @@ import numpy as np
 from ..audio import Audio, StemArray
 from ..errors import AudioFileError
 from ..files.decoder import AudioReader, open_audio
-from ..units import format_time
+from ..units import db_to_gain, format_time
 from .stem_files import stem_files
 
 if TYPE_CHECKING:
@@ -60,8 +60,10 @@ class StemsFrom:
         warnings = list(found.left_out)
         self._files: list[_StemFile] = []
         try:
-            for path in found.paths.values():
-                self._files.append(_StemFile(path, sample_rate, channels))
+            for name, path in found.paths.items():
+                start = round(found.starts_s.get(name, 0) * sample_rate)
+                gain = 1 / db_to_gain(found.gains_db.get(name, 0.0))
+                self._files.append(_StemFile(path, sample_rate, channels, start, gain))
                 warnings += self._files[-1].check_length(frames)
         except Exception:
             self.close()
@@ -97,9 +99,14 @@ class StemsFrom:
 
 
 class _StemFile:
-    """One file, read at the rate and channels of the song, with silence after its end."""
+    """One file, read at the rate and channels of the song, with silence around it.
 
-    def __init__(self, path: Path, sample_rate: int, channels: int) -> None:
+    It begins at frame `start` of the song; `gain` undoes what it was written with.
+    """
+
+    def __init__(self, path: Path, sample_rate: int, channels: int, start: int, gain: float) -> None:
+        self._start = start
+        self._gain = gain
         self._reader: AudioReader = open_audio(path)
         self._path = path
         self._rate = sample_rate
@@ -111,7 +118,7 @@ class _StemFile:
                 f"{path}: expected {channels} channels as in the song, or mono; got {info.channels}. "
                 "Convert it first"
             )
-        self.frames = math.floor(info.frames * sample_rate / info.sample_rate + 0.5)
+        self._frames = math.floor(info.frames * sample_rate / info.sample_rate + 0.5)
         self._resampler: Resampler | None = None
         # Rates that are whole multiples of these steps coincide: outer frame k * out = file frame k * in.
         shared = math.gcd(info.sample_rate, sample_rate)
@@ -120,19 +127,22 @@ class _StemFile:
 
     def check_length(self, frames: int | None) -> list[str]:
         """Warn when the song, `frames` long, goes on after the stem; refuse a stem much longer."""
-        if frames is None or self.frames == frames:
+        end = self._start + self._frames
+        if frames is None or end == frames:
             return []
-        here, song = format_time(self.frames / self._rate), format_time(frames / self._rate)
-        if self.frames > frames + LONGER_S * self._rate:
+        here, song = format_time(end / self._rate), format_time(frames / self._rate)
+        if end > frames + LONGER_S * self._rate:
             raise AudioFileError(
                 f"{self._path}: lasts {here}, but the song only {song}: are these another song's stems?"
             )
-        if self.frames < frames:
+        if end < frames:
             return [f"{self._path.name}: ends at {here}, the song at {song}; silence follows"]
         return []
 
     def seek(self, frame: int) -> None:
         """Let the next read start at `frame` of the song."""
+        self._silent = max(0, self._start - frame)
+        frame = max(0, frame - self._start)
         self._position = frame
         self._ready = np.zeros((self._channels, 0), np.float32)
         info = self._reader.info
@@ -150,13 +160,18 @@ class _StemFile:
         self._skip = frame - steps * self._step_out
 
     def read(self, frames: int) -> Audio:
-        """The next `frames` frames, shape `(channels, frames)`."""
+        """The next `frames` frames of the song, shape `(channels, frames)`."""
         out = np.zeros((self._channels, frames), np.float32)
+        silent = min(self._silent, frames)
+        self._silent -= silent
+        frames -= silent
         if self._reader.info.sample_rate == self._rate:
             block = self._adapted(self._reader.read(frames))
         else:
-            block = self._resampled(min(frames, max(0, self.frames - self._position)))
-        out[:, : block.shape[1]] = block
+            block = self._resampled(min(frames, max(0, self._frames - self._position)))
+        if self._gain != 1.0:
+            block = (block.astype(np.float64) * self._gain).astype(np.float32)
+        out[:, silent : silent + block.shape[1]] = block
         self._position += frames
         return out
 

@@ -13,7 +13,8 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
-from ..errors import OutputError
+from .errors import OutputError
+from .stem_cache import content_hash
 
 SCHEMA = 1
 
@@ -24,13 +25,19 @@ class FileEntry:
 
     file: str
     """Path relative to the manifest, with forward slashes."""
+    render: str
+    """The id of the render that wrote it, in `renders`."""
     kind: str
-    """`stem`, `submix` or `mix`."""
+    """`stem`, `complement` (all but one stem), `submix` or `mix`."""
     stem: str
     """The stem's name, the submix's name, or the name of the version a mix was made with."""
     fingerprint: str
-    """A hash over everything that decides this file's content."""
+    """A hash over everything that decides this file's content; empty while it is being replaced."""
     bytes: int
+    changed_ns: int
+    """When it was last written, as the file system tells it."""
+    hash: str
+    """Of its bytes (BLAKE2b), to tell an edited file from a copied one."""
     sample_rate: int
     channels: int
     frames: int
@@ -47,17 +54,31 @@ class FileEntry:
 
 
 @dataclass(frozen=True)
-class Manifest:
-    """Everything one folder's renders of one song say about themselves."""
+class RenderEntry:
+    """What all files of one render have in common."""
 
-    source: Mapping[str, Any]
+    id: str
+    source_hash: str
     model: Mapping[str, Any]
     parameters: Mapping[str, Any]
-    files: tuple[FileEntry, ...]
-    null_db: float | None = None
-    """Null depth of the stems as read back; None when they need not null (chains, lossy, a subset)."""
+    null_db: float | None
+    """Null depth of its stems as read back; None when they need not null (chains, lossy, a subset)."""
     warnings: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Manifest:
+    """Everything the renders of one song into one place say about themselves."""
+
+    source: Mapping[str, Any]
+    """The song as the last render found it."""
+    renders: tuple[RenderEntry, ...]
+    files: tuple[FileEntry, ...]
     schema: int = field(default=SCHEMA)
+
+    def render(self, id: str) -> RenderEntry | None:
+        """A render by its id."""
+        return next((entry for entry in self.renders if entry.id == id), None)
 
     def entry(self, file: str) -> FileEntry | None:
         """The entry of a file by its relative name."""
@@ -67,7 +88,12 @@ class Manifest:
         """The text that is written."""
         data = asdict(self)
         data = {"schema": data.pop("schema"), **data}
-        return json.dumps(data, indent=2, ensure_ascii=False, allow_nan=False) + "\n"
+        text = json.dumps(data, indent=2, ensure_ascii=False, allow_nan=False) + "\n"
+        try:
+            text.encode()
+        except UnicodeEncodeError:  # a file name that is no Unicode, as Linux allows
+            text = json.dumps(data, indent=2, allow_nan=False) + "\n"
+        return text
 
 
 def read_manifest(path: Path) -> Manifest | None:
@@ -91,14 +117,20 @@ def read_manifest(path: Path) -> Manifest | None:
                 f"{path} was written by a newer stembridge (schema {schema}, this one knows {SCHEMA}); "
                 "update, or choose another -o"
             )
-        files = tuple(FileEntry(**entry) for entry in data["files"])
-        return Manifest(
-            data["source"], data["model"], data["parameters"], files, data["null_db"], tuple(data["warnings"])
-        )
+        renders = (RenderEntry(**{**e, "warnings": tuple(e["warnings"])}) for e in data["renders"])
+        return Manifest(data["source"], tuple(renders), tuple(FileEntry(**e) for e in data["files"]))
     except (KeyError, TypeError, ValueError) as error:
         raise OutputError(
             f"{path} is not a manifest of ours ({error!r}); move it away to render here"
         ) from error
+
+
+def is_intact(path: Path, entry: FileEntry) -> bool:
+    """Whether a file is still what was written: the same size, and untouched or of the same content."""
+    stat = path.stat()
+    if stat.st_size != entry.bytes:
+        return False
+    return stat.st_mtime_ns == entry.changed_ns or content_hash(path) == entry.hash
 
 
 def fingerprint(facts: Mapping[str, Any]) -> str:
