@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from stembridge.model.errors import StembridgeError
 from stembridge.model.plugins.chain_spec import ChainSpec
-from stembridge.model.plugins.parameters import suggest
 
 SCHEMA = 1
 """The newest form of preset files that this version reads and writes."""
@@ -75,26 +74,3 @@ class Preset:
     def mix_chain(self) -> ChainSpec | None:
         """The chain the mix goes through, if any."""
         return self.chains.get(MIX)
-
-    @property
-    def named_stems(self) -> tuple[str, ...]:
-        """Every stem the preset says something about, in order of appearance."""
-        render = self.render
-        submixed = (name for members in render.submix.values() for name in members)
-        names = [*(render.stems or ()), *render.mute, *render.solo, *submixed, *render.sensitivity]
-        names += [
-            *([render.two_stems] if render.two_stems else []),
-            *self.gains_db,
-            *self.pan,
-            *self.stem_chains,
-        ]
-        return tuple(dict.fromkeys(names))
-
-    def check_stems(self, known: Collection[str]) -> None:
-        """Raise PresetError when the preset speaks of a stem that is not `known`, naming the nearest."""
-        for name in self.named_stems:
-            if name not in known:
-                raise PresetError(
-                    f"preset {self.name} speaks of a stem {name!r}; there are {', '.join(known)}"
-                    f"{suggest(name, known)}"
-                )

@@ -21,7 +21,7 @@ from __future__ import annotations
 
 import math
 import threading
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 
 import numpy as np
@@ -201,20 +201,6 @@ class Mixer:
         gains = self.audible(stem)
         rows = [scaled(row, float(gain)) for row, gain in zip(audio, gains, strict=True)]
         return np.asarray(np.stack(rows), dtype=np.float32)
-
-    def submix(self, names: Sequence[str], stems: StemArray) -> Audio:
-        """The sum of the named stems, in float64 and rounded once; no gains of its own.
-
-        Like exported stems, a submix is as pre- or post-fader as what is put in.
-        """
-        check_shape("stems", stems, (len(self.stems), self.channels, stems.shape[-1]))
-        rows = [stem_index(self.stems, name) for name in dict.fromkeys(names)]
-        if not rows:
-            raise ArgumentValueError(f"a submix needs one or more of {', '.join(self.stems)}; got none")
-        total: NDArray[np.float64] = stems[rows[0]].astype(np.float64)
-        for row in rows[1:]:
-            total += stems[row]
-        return total.astype(np.float32)
 
     def _next_faders(self, state: MixerState, frames: int) -> Faders:
         if state is not self._fader_state and frames > 0:

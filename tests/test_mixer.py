@@ -127,15 +127,6 @@ def test_post_fader_stems_add_up_to_the_mix() -> None:
     assert desk.post_fader("vocals", stems[3]).tobytes() == stems[3].tobytes()
 
 
-def test_a_submix_is_the_plain_sum() -> None:
-    _, stems, _ = parts()
-    desk = mixer()
-    desk.set_mute("drums")
-    np.testing.assert_array_equal(desk.submix(["bass", "drums", "bass"], stems), stems[0] + stems[1])
-    with pytest.raises(ArgumentValueError, match="one or more of drums"):
-        desk.submix([], stems)
-
-
 # Ramps
 
 

@@ -37,11 +37,6 @@ class Decoded:
     warnings: tuple[str, ...]
 
 
-def available() -> bool:
-    """Whether ffmpeg is on PATH."""
-    return shutil.which("ffmpeg") is not None
-
-
 def how_to_install() -> str:
     """One line for an error message.
 
