@@ -9,7 +9,9 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import soundfile
 from rendered import SECONDS, files, read, run, write_song
+from stembridge.model.audio import BitDepth, OutputFormat
 from stembridge.model.errors import AudioFileError, DiskFullError, OutputError, VerificationError
 from stembridge.model.files.encoder import AudioWriter
 from stembridge.model.mixer import MixerState
@@ -153,10 +155,14 @@ def test_a_file_that_reads_back_wrong_is_never_published(
 
 
 @pytest.mark.parametrize("rate", [48000, 22050, 96000])
-def test_a_region_at_another_rate_is_the_slice_of_the_whole(song: Path, tmp_path: Path, rate: int) -> None:
-    base = RenderSpec(song, tmp_path / "whole", sample_rate=rate, stems=("drums",))
+@pytest.mark.parametrize("bit_depth", ["16", "32f"])
+def test_a_region_at_another_rate_is_the_slice_of_the_whole(
+    song: Path, tmp_path: Path, rate: int, bit_depth: BitDepth
+) -> None:
+    fmt = OutputFormat("wav", bit_depth)  # dithered: the noise must be the whole song's, too
+    base = RenderSpec(song, tmp_path / "whole", sample_rate=rate, stems=("drums",), format=fmt)
     whole = run(base)
-    start, end = 20_000, 60_000
+    start, end = 20_001, 60_000
     part = run(replace(base, out=tmp_path / "part", start=Time(samples=start), end=Time(samples=end)))
     long = read(tmp_path / "whole/classic/Song" / whole.files[0].file)
     short = read(tmp_path / "part/classic/Song" / part.files[0].file)
@@ -168,3 +174,11 @@ def test_names_as_long_as_the_system_allows(tmp_path: Path) -> None:
     song = write_song(tmp_path / ("x" * 230 + ".wav"))
     result = run(RenderSpec(song, tmp_path / "out", stems=("drums",)))
     assert result.files[0].frames == round(SECONDS * 44100)
+
+
+def test_a_tail_until_silence_keeps_the_songs_length_at_another_rate(song: Path, tmp_path: Path) -> None:
+    samples = soundfile.read(song)[0][:44_099]
+    samples[30_000:] = 0.0
+    soundfile.write(song, samples, 44100, subtype="PCM_16")
+    spec = RenderSpec(song, tmp_path / "free", stems=("drums",), sample_rate=48000, tail="until-silent")
+    assert run(spec).files[0].frames == scaled_frames(44_099, 44100, 48000) == 47_999

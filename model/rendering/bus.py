@@ -22,7 +22,7 @@ from ..plugins.isolate import IsolatedChain, open_chain
 from ..plugins.trial import validate
 from ..remix import Faders
 from ..separation import Separated
-from .output_file import SILENCE, Extent, OutputFile, resampler_start
+from .output_file import SILENCE, Extent, OutputFile, resampler_start, scaled_frames
 from .plan import Output, Plan
 from .spec import UNTIL_SILENT, Version
 
@@ -86,7 +86,8 @@ class Bus:
         elif frames is not None:
             frames += round(float(spec.tail) * rate)
         extent = Extent(self.first, plan.start, frames)
-        reference = (plan.info.time_reference + plan.start) * plan.sample_rate // rate
+        reference = scaled_frames(plan.info.time_reference + plan.start, rate, plan.sample_rate)
+        start = scaled_frames(plan.start, rate, plan.sample_rate)
         files = {}
         for output in plan.outputs:
             files[output.path] = OutputFile(
@@ -98,7 +99,7 @@ class Bus:
                 extent=extent,
                 tags=stem_tags(plan.info.tags, output.name),
                 time_reference=reference,
-                dither=Dither(spec.seed, output.name, plan.start * plan.sample_rate // rate),
+                dither=Dither(spec.seed, output.name, start),
                 clip=spec.overs == "clip",
                 replaceable=spec.overwrite or (output.path.exists() and plan.own(output.path)),
             )

@@ -21,7 +21,7 @@ from ..manifest import FileEntry, RenderEntry
 from ..stem_cache import StemCache, content_hash
 from ..units import gain_to_db
 from .bus import Bus
-from .output_file import OutputFile, common_gain, existing
+from .output_file import OutputFile, common_gain, existing, scaled_frames
 from .plan import Plan, look_again, plan_render
 from .record import already_rendered, file_entry, fingerprints, render_entry, write_manifest
 from .source import Span, StemSource, file_stamp, open_separator
@@ -158,7 +158,7 @@ def _encode(plan: Plan, files: Sequence[OutputFile]) -> Iterator[float]:
     """Write from their spools the files that could not be written as the sound came."""
     frames = None
     if any(file.frames is None for file in files):
-        shortest = (plan.end - plan.start) * plan.sample_rate // plan.info.sample_rate
+        shortest = scaled_frames(plan.end - plan.start, plan.info.sample_rate, plan.sample_rate)
         frames = max(shortest, *(file.last_audible for file in files))
     gain = 1.0
     if plan.spec.overs != "clip" and any(file.over for file in files):
