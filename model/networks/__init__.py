@@ -1,0 +1,1 @@
+"""Architectures, one file each; nothing but modules and their configs."""

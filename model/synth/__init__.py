@@ -1,0 +1,1 @@
+"""Procedural multitrack songs: training material that nobody has to download or license."""

@@ -1,0 +1,1 @@
+"""From folders of songs to weights: data, augmentation, losses, the loop, evaluation."""
