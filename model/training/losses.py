@@ -17,7 +17,7 @@ from ..networks.cnn_blstm import CnnBlstm
 from ..networks.spectral_network import MagnitudeNetwork, SpectralNetwork
 
 Loss = Callable[[SpectralNetwork, Tensor, Tensor, Tensor], Tensor]
-"""`(network, mix, stems, present)` -> a scalar; spectra `(b, c, t, f)` and `(b, s, c, t, f)`, bool `(b, s)`."""
+"""`(network, mix, stems, present)`: complex `(b, c, t, f)`, `(b, s, c, t, f)`, bool `(b, s)` -> a scalar."""
 
 SILENCE = 3e-3
 """Of the mix's energy: what a silent stem may be off by before it costs more than a loud one."""
@@ -52,7 +52,9 @@ def mse(network: SpectralNetwork, mix: Tensor, stems: Tensor, present: Tensor) -
     magnitudes = mix.abs()
     whole = magnitudes.square().sum(dim=(1, 2, 3)).unsqueeze(1) + 1e-3
     targets = stems.abs()
-    stages = network.stages(magnitudes) if isinstance(network, CnnBlstm) else (_magnitudes(network, magnitudes),)
+    stages = (
+        network.stages(magnitudes) if isinstance(network, CnnBlstm) else (_magnitudes(network, magnitudes),)
+    )
     off = torch.stack([(stage - targets).square().sum(dim=(2, 3, 4)) for stage in stages])
     return _mean(off.mean(dim=0) / whole, present)
 
@@ -69,7 +71,9 @@ def loss_by_name(name: str) -> Loss:
 
 def _magnitudes(network: SpectralNetwork, mix: Tensor) -> Tensor:
     if not isinstance(network, MagnitudeNetwork):
-        raise ArgumentValueError(f"this loss compares magnitudes, which {network.name} does not estimate: use sdr")
+        raise ArgumentValueError(
+            f"this loss compares magnitudes, which {network.name} does not estimate: use sdr"
+        )
     return network.magnitudes(mix)
 
 

@@ -35,9 +35,13 @@ class RunFolder:
             return []
         with self.curves.open(newline="", encoding="utf-8") as file:
             try:
-                return [{key: float(value) for key, value in row.items() if value} for row in csv.DictReader(file)]
+                return [
+                    {key: float(value) for key, value in row.items() if value} for row in csv.DictReader(file)
+                ]
             except (TypeError, ValueError, AttributeError) as error:
-                raise ArgumentValueError(f"{self.curves}: not the curves of a training run ({error})") from error
+                raise ArgumentValueError(
+                    f"{self.curves}: not the curves of a training run ({error})"
+                ) from error
 
     def write_rows(self, rows: Sequence[Mapping[str, float]]) -> None:
         """Replace the curves, at once or not at all."""

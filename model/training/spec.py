@@ -58,7 +58,7 @@ class TrainingSpec:
     compile: bool = False
     validate_every: int = 1000
     validation_s: float | None = 24.0
-    """The middle of each validation song, in seconds; None: all of it."""
+    """Seconds of each validation song, where most stems sound; None: all of it."""
     save_every: int = 200
     start_from: Path | None = None
     """A checkpoint whose weights begin the run, as far as names and shapes agree."""
@@ -75,7 +75,9 @@ class TrainingSpec:
             )
         counts = (self.steps, self.batch, self.validate_every, self.save_every)
         if min(counts) < 1 or self.crop_s <= 0 or self.workers < 0 or self.warm_up < 0:
-            raise ArgumentValueError("steps, batch, crop_s and intervals must be above 0, workers and warm_up not below")
+            raise ArgumentValueError(
+                "steps, batch, crop_s and intervals must be above 0, workers and warm_up not below"
+            )
         if not 0 <= self.cool_down <= 1 or not 0 <= self.ema < 1 or self.learning_rate <= 0:
             raise ArgumentValueError("cool_down and ema lie between 0 and 1, learning_rate above 0")
 

@@ -8,7 +8,7 @@ checkpoint with the very steps it would have taken, and two runs of one spec giv
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Generator, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, closing, nullcontext
 from dataclasses import dataclass, replace
 from itertools import chain
@@ -23,7 +23,6 @@ from ..checkpoint import read_header, save_checkpoint
 from ..errors import ArgumentValueError, StateError
 from ..evaluation.validation import Excerpt, read_excerpts, validate
 from ..networks.catalogue import make_network
-from ..networks.spectral_network import SpectralNetwork
 from .augmentation import Augment
 from .curves import draw_curves
 from .dataset import SegmentDataset, make_loader
@@ -54,7 +53,7 @@ class TrainingProgress:
     """Whether this validation is the best so far."""
 
 
-def train(spec: TrainingSpec) -> Iterator[TrainingProgress]:
+def train(spec: TrainingSpec) -> Generator[TrainingProgress, None, None]:
     """Train a network; go on where `spec.out` was left.
 
     Yields a report every 50 steps and after each validation. Closing the iterator saves what there is.
@@ -83,7 +82,10 @@ class _Run:
         self.loss = loss_by_name(spec.loss or self.network.loss)
         self.optimiser = torch.optim.AdamW(
             [
-                {"params": [p for p in self.network.parameters() if p.ndim > 1], "weight_decay": spec.weight_decay},
+                {
+                    "params": [p for p in self.network.parameters() if p.ndim > 1],
+                    "weight_decay": spec.weight_decay,
+                },
                 {"params": [p for p in self.network.parameters() if p.ndim <= 1], "weight_decay": 0.0},
             ],
             lr=spec.learning_rate,
@@ -104,7 +106,7 @@ class _Run:
         self.window = torch.hann_window(config.window_frames, device=self.device)
         self.tracks = _tracks(spec)
 
-    def go(self) -> Iterator[TrainingProgress]:
+    def go(self) -> Generator[TrainingProgress, None, None]:
         """Train to the end, saving, validating and reporting on the way."""
         spec, config = self.spec, self.network.config
         step_of = torch.compile(self._loss_of) if spec.compile else self._loss_of
@@ -122,12 +124,7 @@ class _Run:
                 heard += 1
                 done = self.step == spec.steps
                 if self.step % REPORT_EVERY == 0 or done:
-                    loss = float(torch.stack(losses).mean())
-                    if not np.isfinite(loss):
-                        raise StateError(
-                            f"the loss is no longer a number at step {self.step}: resume from {self.folder.last} "
-                            "with a lower learning rate"
-                        )
+                    loss = self._finite(losses)
                     speed = heard * spec.batch * self.frames / config.sample_rate / (time.monotonic() - since)
                     left = (spec.steps - self.step) * spec.batch * self.frames / config.sample_rate / speed
                     report = TrainingProgress(self.step, spec.steps, loss, rate, speed, left)
@@ -140,13 +137,12 @@ class _Run:
                     yield report
                     since, heard = time.monotonic(), 0
                 if self.step % spec.save_every == 0 or done:
-                    self.pending = [float(loss) for loss in losses]
-                    self._save()
+                    self._save(losses)
                     saved = self.step
-        finally:
+        except GeneratorExit:
             if saved != self.step:
-                self.pending = [float(loss) for loss in losses]
-                self._save()
+                self._save(losses)
+            raise
 
     def _batches(self) -> Iterator[tuple[Tensor, Tensor]]:
         spec, config = self.spec, self.network.config
@@ -170,7 +166,12 @@ class _Run:
         config = self.network.config
         flat = stems.flatten(0, 2)
         spectra = torch.stft(
-            flat, config.window_frames, config.hop_frames, window=self.window, pad_mode="constant", return_complex=True
+            flat,
+            config.window_frames,
+            config.hop_frames,
+            window=self.window,
+            pad_mode="constant",
+            return_complex=True,
         )
         # (b * s * c, f, t) -> (b, s, c, t, f)
         spectra = spectra.transpose(1, 2).unflatten(0, stems.shape[:3]).contiguous()
@@ -224,13 +225,31 @@ class _Run:
             facts["validation_sdr_db"] = {name: round(value, 3) for name, value in figures.items()}
         return facts
 
-    def _save(self) -> None:
+    def _finite(self, losses: Sequence[Tensor]) -> float:
+        """The mean of some losses, which had better be a number."""
+        loss = float(torch.stack(list(losses)).mean())
+        if not np.isfinite(loss):
+            raise StateError(
+                f"the loss is no longer a number at step {self.step}; {self.folder.last} is from before: "
+                "go on from it with a lower learning rate"
+            )
+        return loss
+
+    def _save(self, losses: Sequence[Tensor]) -> None:
+        if losses:
+            self._finite(losses)
+        self.pending = [float(loss) for loss in losses]
         names = {id(parameter): name for name, parameter in self.network.named_parameters()}
         tensors: dict[str, Tensor] = {f"mean.{name}": value for name, value in self.mean.state_dict().items()}
         for parameter, state in self.optimiser.state.items():
             for key, value in state.items():
                 tensors[f"optimiser.{key}.{names[id(parameter)]}"] = torch.as_tensor(value)
-        facts = {**self._facts(), "best": self.best, "pending": self.pending, "scaler": self.scaler.state_dict()}
+        facts = {
+            **self._facts(),
+            "best": self.best,
+            "pending": self.pending,
+            "scaler": self.scaler.state_dict(),
+        }
         save_checkpoint(self.folder.last, self.network, facts, tensors)
         self.folder.write_rows(self.rows)
         self._draw()
@@ -245,7 +264,8 @@ class _Run:
         header = read_header(self.folder.last)
         if header.network != self.network.name:
             raise ArgumentValueError(
-                f"{self.folder.last} is a run of {header.network}, not {self.network.name}: choose another folder"
+                f"{self.folder.last} is a run of {header.network}, not of {self.network.name}: "
+                "choose another folder"
             )
         tensors = _tensors(self.folder.last)
         try:
@@ -253,7 +273,8 @@ class _Run:
             self.mean.load_state_dict(_under("mean.", tensors))
         except RuntimeError as error:
             raise ArgumentValueError(
-                f"{self.folder.last} is a run with other sizes: choose another folder, or the same sizes ({error})"
+                f"{self.folder.last} is a run with other sizes: choose another folder, or the same sizes "
+                f"({error})"
             ) from error
         self.step = int(header.facts["step"])
         best = header.facts["best"]
@@ -279,7 +300,9 @@ class _Run:
         read_header(self.spec.start_from)
         given = _under("network.", _tensors(self.spec.start_from))
         own = self.network.state_dict()
-        same = {name: value for name, value in given.items() if name in own and own[name].shape == value.shape}
+        same = {
+            name: value for name, value in given.items() if name in own and own[name].shape == value.shape
+        }
         if not same:
             raise ArgumentValueError(f"{self.spec.start_from} has no weights that fit {self.spec.network}")
         self.network.load_state_dict(same, strict=False)
@@ -301,7 +324,9 @@ def _tensors(path: object) -> dict[str, Tensor]:
 
 
 def _under(prefix: str, tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    return {name.removeprefix(prefix): value.float() for name, value in tensors.items() if name.startswith(prefix)}
+    return {
+        name.removeprefix(prefix): value.float() for name, value in tensors.items() if name.startswith(prefix)
+    }
 
 
 def _device(name: str) -> torch.device:
@@ -316,6 +341,10 @@ def _precision(name: str, device: torch.device) -> torch.dtype:
         return dtype
     if device.type == "cuda":
         return torch.bfloat16 if torch.cuda.is_bf16_supported(including_emulation=False) else torch.float16
-    if device.type == "cpu" and torch.backends.cpu.get_cpu_capability() == "AVX512" and torch.cpu._is_avx512_bf16_supported():
+    if (
+        device.type == "cpu"
+        and torch.backends.cpu.get_cpu_capability() == "AVX512"
+        and torch.cpu._is_avx512_bf16_supported()
+    ):
         return torch.bfloat16
     return torch.float32
