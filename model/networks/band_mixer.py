@@ -17,7 +17,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import torch
 from torch import Tensor, nn
@@ -27,10 +27,10 @@ from ..errors import ArgumentValueError
 from .spectral_network import NetworkConfig, SpectralNetwork
 
 Bands = tuple[tuple[int, int, int], ...]
-"""Rows of (bands, groups of a band, bins of a group, a power of two), from bin 0 up; Nyquist joins the last."""
+"""Rows of (bands, groups of a band, bins of a group); groups are powers of two. Nyquist joins the last."""
 
 BANDS_4096: Bands = ((12, 8, 1), (18, 16, 1), (12, 16, 2), (8, 24, 4), (2, 16, 16))
-"""For 4096-frame windows: 86 Hz wide below 1 kHz, 172 Hz to 4 kHz, 345 Hz to 8 kHz, 1 kHz, 2.8 kHz at the top."""
+"""For 4096-frame windows: 86 Hz wide to 1 kHz, 172 Hz to 4 kHz, 345 Hz to 8 kHz, then 1 and 2.8 kHz."""
 
 KINDS = 4
 """Left, right, middle and side: what is seen of every group."""
@@ -55,6 +55,12 @@ class BandMixerConfig(NetworkConfig):
     level_times: int = 86
     """Spectra to either side (causal: twice as many before) over which the level is averaged."""
     causal: bool = False
+
+    @classmethod
+    def live(cls, **sizes: Any) -> BandMixerConfig:
+        """Looking backwards only, one spectrum a token, and small enough for a tenth of a core."""
+        small = {"width": 64, "mixing": 128, "dilations": (1, 2, 4, 8, 16, 32), "times_per_token": 1}
+        return cls(**{**small, "causal": True, **sizes})
 
     def __post_init__(self) -> None:
         covered = sum(bands * groups * bins for bands, groups, bins in self.bands)
@@ -94,7 +100,9 @@ class BandMixer(SpectralNetwork):
         self.config = config = config or BandMixerConfig()
         tokens = sum(config.dilations)
         # The last token of a level's window may be cut off by the grouping into tokens: one more.
-        self.context_times = 0 if config.causal else (tokens + 1) * config.times_per_token + config.level_times
+        self.context_times = (
+            0 if config.causal else (tokens + 1) * config.times_per_token + config.level_times
+        )
         self.segment_times = 2 * self.context_times + 1024
         seen = KINDS * config.times_per_token
         given = len(config.stems) * config.channels * config.times_per_token
@@ -171,7 +179,7 @@ class BandMixer(SpectralNetwork):
         return torch.cat([*rows, masks[..., -1:]], dim=-1)
 
     def _masks(self, powers: Tensor, state: State | None) -> tuple[Tensor, State | None]:
-        """Masks that add up to one over the stems. Shape `(b, 3, t, g)` -> `(b, s, c, t, g)`, and the state."""
+        """Masks that add up to one over the stems, and the state. `(b, 3, t, g)` -> `(b, s, c, t, g)`."""
         config = self.config
         times, each = powers.shape[2], config.times_per_token
         seen, levels, known = self._seen(powers, state)
@@ -179,7 +187,12 @@ class BandMixer(SpectralNetwork):
             seen = functional.pad(seen, (0, 0, 0, each - times % each))
         tokens = seen.shape[2] // each
         # (k, b * n, d) -> (b, n, k, d)
-        x = torch.cat(self.split(self._by_band(seen))).unflatten(1, (-1, tokens)).permute(1, 2, 0, 3).contiguous()
+        x = (
+            torch.cat(self.split(self._by_band(seen)))
+            .unflatten(1, (-1, tokens))
+            .permute(1, 2, 0, 3)
+            .contiguous()
+        )
         history = []
         for index, block in enumerate(self.blocks):
             x, reached = block(x, None if state is None else state.history[index])
@@ -194,7 +207,7 @@ class BandMixer(SpectralNetwork):
         return masks, State(levels, known, tuple(history))
 
     def _seen(self, powers: Tensor, state: State | None) -> tuple[Tensor, Tensor, int]:
-        """Square roots of magnitudes over the running level, `(b, 4, t, g)`; the powers and count for the next."""
+        """Roots of magnitudes over the running level, `(b, 4, t, g)`; the powers and count for the next."""
         energy = powers[:, :2].sum(dim=(1, 3)) / (2 * self.config.bins)  # (b, t)
         level, recent, known = self._level(energy, state)
         left, right, alike = powers.unbind(1)
@@ -234,7 +247,9 @@ class BandMixer(SpectralNetwork):
         for bands, groups, _ in self.config.bands:
             row = seen[..., first : first + bands * groups]
             first += bands * groups
-            row = row.unflatten(3, (bands, groups)).unflatten(2, (-1, each))  # (b, kinds, n, each, bands, groups)
+            row = row.unflatten(3, (bands, groups)).unflatten(
+                2, (-1, each)
+            )  # (b, kinds, n, each, bands, groups)
             rows.append(row.permute(4, 0, 2, 1, 3, 5).flatten(3).flatten(1, 2))
         return rows
 
