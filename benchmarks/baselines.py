@@ -1,7 +1,4 @@
-"""The plainest training-free ways to four stems, and two yardsticks, to measure separators against.
-
-All of them stream like separators do. `oracle` is the ideal ratio mask: it is told the stems.
-"""
+"""The plainest training-free ways to four stems, streaming, to measure separators against."""
 
 from __future__ import annotations
 
@@ -12,24 +9,12 @@ from stembridge.model.audio import Audio, StemArray
 from stembridge.model.dsp.masks import TINY, energy, share
 from stembridge.model.dsp.median import RunningMedian, along_frequency
 from stembridge.model.dsp.stft import Spectra, window_at
+from stembridge.model.evaluation.yardsticks import STEMS
 from stembridge.model.separators.protocol import Separator
 from stembridge.model.separators.repet import Repet
 from stembridge.model.separators.spectral import SpectralSeparator
 
-STEMS = ("drums", "bass", "other", "vocals")
 SPLIT_HZ = 180
-
-
-class Quarter:
-    """The mix over four, for every stem."""
-
-    def push(self, block: Audio) -> StemArray:
-        """A quarter of the block, four times."""
-        return np.stack([block * np.float32(0.25)] * 4)
-
-    def flush(self) -> StemArray | None:
-        """Nothing is held back."""
-        return None
 
 
 class Split(SpectralSeparator):
@@ -99,13 +84,31 @@ class RepetSplit:
         return stems
 
 
-def oracle(sample_rate: int, stems: StemArray) -> StemArray:
-    """Each stem's share of the summed magnitudes at every bin, on the mix. Shape as it comes."""
-    from stembridge.model.dsp.stft import istft, stft
+class Plain:
+    """One of them as a yardstick: it is not told the stems."""
 
-    window = window_at(sample_rate, 4096)
-    frames = stems.shape[2]
-    magnitudes = [np.sqrt(energy(stft(stem, window, window // 4))) for stem in stems]
-    mix = stft(stems.sum(axis=0), window, window // 4)
-    mix /= np.maximum(np.sum(magnitudes, axis=0), TINY)
-    return np.stack([istft(mix * magnitude, window, window // 4, frames) for magnitude in magnitudes])
+    def __init__(self, separator: Split | RepetSplit) -> None:
+        self._separator = separator
+
+    def push(self, mix: Audio, stems: StemArray) -> StemArray:
+        """Finished frames of the four stems."""
+        return self._separator.push(mix)
+
+    def flush(self) -> StemArray:
+        """The rest."""
+        return self._separator.flush()
+
+
+def split(sample_rate: int, channels: int) -> Plain:
+    """HPSS and a split at 180 Hz."""
+    return Plain(Split(sample_rate, channels, centre=False))
+
+
+def repet_split(sample_rate: int, channels: int) -> Plain:
+    """The same behind REPET-SIM."""
+    return Plain(RepetSplit(sample_rate, channels))
+
+
+def centre_split(sample_rate: int, channels: int) -> Plain:
+    """The first, with the centre of its highs to vocals."""
+    return Plain(Split(sample_rate, channels, centre=True))
