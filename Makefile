@@ -17,6 +17,8 @@ $(VENV)/.ready: pyproject.toml constraints.txt
 
 $(VENV)/.ready-dev: $(VENV)/.ready
 	$(PIP) -e '.[dev]'
+	# It asks for torchaudio, whose wheels do not load beside a CPU build of torch, and uses it for files only.
+	$(PIP) --no-deps openunmix
 	touch $@
 
 demo: $(VENV)/.ready

@@ -51,7 +51,9 @@ def songs(tmp_path_factory: pytest.TempPathFactory) -> Path:
         chord = rng.standard_normal((n, 2)) * 0.02
         voice = np.stack([np.sin(2 * np.pi * (900 + 200 * np.sin(3 * t)) * t)] * 2, axis=1) * 0.2
         (folder / f"song-{k}").mkdir()
-        for name, stem in zip(("drums", "bass", "other", "vocals"), (clicks, tone, chord, voice), strict=True):
+        for name, stem in zip(
+            ("drums", "bass", "other", "vocals"), (clicks, tone, chord, voice), strict=True
+        ):
             soundfile.write(folder / f"song-{k}" / f"{name}.wav", stem, RATE, subtype="PCM_16")
     return folder
 
@@ -73,7 +75,9 @@ def finish(run: TrainingSpec) -> list[TrainingProgress]:
 
 
 @pytest.fixture(scope="module")
-def trained(songs: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[TrainingSpec, list[TrainingProgress]]:
+def trained(
+    songs: Path, tmp_path_factory: pytest.TempPathFactory
+) -> tuple[TrainingSpec, list[TrainingProgress]]:
     """A run that nobody disturbed."""
     run = spec(songs, tmp_path_factory.mktemp("run"))
     return run, finish(run)
@@ -197,7 +201,9 @@ def test_weights_can_begin_another_run(
     trained: tuple[TrainingSpec, list[TrainingProgress]], songs: Path, tmp_path: Path
 ) -> None:
     run, reports = trained
-    warm = replace(run, out=tmp_path / "warm", steps=50, start_from=RunFolder(run.out).best, learning_rate=1e-4)
+    warm = replace(
+        run, out=tmp_path / "warm", steps=50, start_from=RunFolder(run.out).best, learning_rate=1e-4
+    )
     assert finish(warm)[0].loss < reports[0].loss - 3
 
 
@@ -210,7 +216,9 @@ def test_sdr_leaves_unknown_stems_out() -> None:
     present[0, 2] = False
     other = stems.clone()
     other[0, 2] = 0
-    assert sdr(network, mix, stems, present).item() == pytest.approx(sdr(network, mix, other, present).item(), rel=1e-5)
+    assert sdr(network, mix, stems, present).item() == pytest.approx(
+        sdr(network, mix, other, present).item(), rel=1e-5
+    )
     assert sdr(network, mix, stems, ~present).isfinite()
 
 

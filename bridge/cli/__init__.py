@@ -21,6 +21,9 @@ COMMANDS: dict[str, str] = {
     "models": "list the separators",
     "presets": "list the presets, or describe one",
     "plugins": "list, show or edit plug-ins",
+    "evaluate": "measure separators on songs whose stems are known",
+    "synth": "make multitrack songs to train on",
+    "train": "train a network",
     "cache": "size or clear the stem cache",
     "doctor": "say what is set up, what is missing, and why a setting holds",
 }

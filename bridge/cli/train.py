@@ -30,7 +30,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
     arg("--validation", action="append", default=[], type=Path, metavar="DIR", help="songs to be judged on")
     arg("-o", "--out", type=Path, metavar="DIR", help="the run's folder (default: runs/NETWORK); "
         "a run that is there goes on")  # fmt: skip
-    arg("--config", metavar="JSON", help='sizes of the network, such as \'{"width": 64}\'')
+    arg("--config", metavar="JSON", help="sizes of the network, such as '{\"width\": 64}'")
     arg("--start-from", type=Path, metavar="FILE", help="a checkpoint whose weights begin the run")
     arg("--steps", type=int, metavar="N", help="steps in all, 20000 by default; more of them extend a run")
     arg("--batch", type=int, metavar="N", help="examples in a step (4)")
@@ -50,7 +50,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
     arg("--workers", type=int, metavar="N", help="processes that read songs (1)")
     arg("--threads", type=int, metavar="N", help="threads of torch (default: its own choice)")
     arg("--validate-every", type=int, metavar="N", help="steps (1000)")
-    arg("--validation-s", type=float, metavar="S", help="the middle of each song, in seconds (24)")
+    arg("--validation-s", type=float, metavar="S", help="how much of each song, where most stems sound (24)")
     arg("--save-every", type=int, metavar="N", help="steps (200)")
     arg("--licence", help="of the songs' weights, for the checkpoint")
     arg("--sources", help="where the songs come from, for the checkpoint")
@@ -62,7 +62,7 @@ def run(arguments: argparse.Namespace) -> int:
     try:
         config = json.loads(arguments.config) if arguments.config else {}
     except json.JSONDecodeError as error:
-        raise UsageError(f"--config must be a JSON object such as {{\"width\": 64}}: {error}") from error
+        raise UsageError(f'--config must be a JSON object such as {{"width": 64}}: {error}') from error
     if not isinstance(config, dict):
         raise UsageError(f"--config must be a JSON object; got {arguments.config}")
     data = [*arguments.data, *([arguments.synth] if arguments.synth else [])]
@@ -94,7 +94,8 @@ def run(arguments: argparse.Namespace) -> int:
                 _show(report, printer, arguments.json)
     except (ArgumentTypeError, ArgumentValueError, ModelMissingError) as error:
         raise UsageError(str(error)) from error
-    print(spec.out / ("best.safetensors" if spec.validation else "last.safetensors"))
+    weights = spec.out / ("best.safetensors" if spec.validation else "last.safetensors")
+    print(json.dumps({"weights": str(weights)}) if arguments.json else weights)
     return 0
 
 
