@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import signals
@@ -20,6 +21,11 @@ def write_song(
     path.parent.mkdir(parents=True, exist_ok=True)
     soundfile.write(path, np.clip(mix[:channels].T, -1, 1), rate, subtype=subtype)
     return path
+
+
+def classic_spec(source: Path, out: Path, **settings: Any) -> RenderSpec:
+    """A render by `classic`: where it does not matter how well stems are separated, the quickest will do."""
+    return RenderSpec(source, out, model="classic", **settings)
 
 
 def run(spec: RenderSpec, cache: StemCache | None = None) -> RenderResult:

@@ -17,9 +17,9 @@ def network(**changes: object) -> BandMixer:
     torch.manual_seed(0)
     sizes = {**SMALL, "width": 8, "shared": 3, "mixing": 12, "dilations": (1, 4), "level_times": 6}
     made = BandMixer(BandMixerConfig(**{**sizes, **changes}))  # type: ignore[arg-type]
-    for block in made.blocks:
-        for layer in (block.after_time, block.from_shared):
-            torch.nn.init.normal_(layer.weight, std=0.3)  # type: ignore[arg-type]
+    for name, weight in made.named_parameters():
+        if name.endswith(("after_time.weight", "from_shared.weight")):
+            torch.nn.init.normal_(weight, std=0.3)
     return made.eval()
 
 

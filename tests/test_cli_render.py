@@ -15,6 +15,8 @@ import psutil
 import pytest
 import signals
 import soundfile
+from stembridge.bridge.advice import advice
+from stembridge.model.registry import DEFAULT
 
 SECONDS = 1.5
 
@@ -39,6 +41,11 @@ def stembridge(*arguments: object, cwd: Path | None = None) -> subprocess.Comple
     return subprocess.run(command, capture_output=True, text=True, cwd=cwd, timeout=300)
 
 
+def classic(*arguments: object, cwd: Path | None = None) -> subprocess.CompletedProcess[str]:
+    """A render by `classic`: where it does not matter how well stems are separated, the quickest will do."""
+    return stembridge("render", "-n", "classic", *arguments, cwd=cwd)
+
+
 def outputs(folder: Path) -> list[str]:
     return sorted(p.relative_to(folder).as_posix() for p in folder.rglob("*") if p.is_file())
 
@@ -47,10 +54,11 @@ def test_the_short_way(tmp_path: Path) -> None:
     write_song(tmp_path / "My Song.wav")
     done = stembridge("render", "My Song.wav", cwd=tmp_path)
     assert done.returncode == 0, done.stderr
-    assert "separated/classic/My Song/My Song - vocals.wav" in outputs(tmp_path)
-    assert re.search(r"classic, [\d.]+x real time, null depth -1\d\d\.\d dB", done.stdout)
+    assert f"separated/{DEFAULT}/My Song/My Song - vocals.wav" in outputs(tmp_path)
+    assert re.search(rf"{DEFAULT}, [\d.]+x real time, null depth -1\d\d\.\d dB", done.stdout)
     assert "My Song - bass.wav" in done.stdout
-    assert "--stems-from" in done.stderr
+    hints = [line for line in done.stderr.splitlines() if line.startswith("stembridge: ")]
+    assert hints == [f"stembridge: {line}" for line in [advice(DEFAULT)] if line]
     again = stembridge("render", "My Song.wav", cwd=tmp_path)
     assert again.returncode == 0
     assert "already rendered" in again.stdout
@@ -62,9 +70,7 @@ def test_a_bad_file_among_good_ones(tmp_path: Path) -> None:
     write_song(songs / "sub" / "b.WAV", 2)
     (songs / "broken.wav").write_text("not audio")
     (songs / "cover.jpg").write_text("not a song")
-    done = stembridge(
-        "render", songs, tmp_path / "missing.flac", "-o", tmp_path / "out", "--stems", "bass", "--json"
-    )
+    done = classic(songs, tmp_path / "missing.flac", "-o", tmp_path / "out", "--stems", "bass", "--json")
     assert done.returncode == 1
     results = {Path(line["source"]).name: line for line in map(json.loads, done.stdout.splitlines())}
     assert {name: result["status"] for name, result in results.items()} == {
@@ -80,7 +86,7 @@ def test_a_name_that_is_no_unicode_fails_alone(tmp_path: Path) -> None:
     write_song(tmp_path / "songs" / "good.wav")
     bad = os.fsencode(tmp_path / "songs") + b"/b\xff.wav"
     os.rename(write_song(tmp_path / "songs" / "b.wav", 1), bad)
-    done = stembridge("render", tmp_path / "songs", "-o", tmp_path / "out", "--stems", "bass")
+    done = classic(tmp_path / "songs", "-o", tmp_path / "out", "--stems", "bass")
     assert done.returncode == 1
     assert "not Unicode" in done.stderr
     assert outputs(tmp_path / "out") == ["classic/good/good - bass.wav", "classic/good/good.stems.json"]
@@ -91,9 +97,7 @@ def test_songs_at_once_give_the_same_bytes(tmp_path: Path) -> None:
         write_song(tmp_path / "songs" / f"{seed}.wav", seed)
     (tmp_path / "songs" / "bad.wav").write_text("x")
     for jobs in (1, 2):
-        done = stembridge(
-            "render", tmp_path / "songs", "-o", tmp_path / f"out{jobs}", "-j", jobs, "--no-cache"
-        )
+        done = classic(tmp_path / "songs", "-o", tmp_path / f"out{jobs}", "-j", jobs, "--no-cache")
         assert done.returncode == 1, done.stderr
     names = [name for name in outputs(tmp_path / "out1") if name.endswith(".wav")]
     assert len(names) == 12
@@ -104,7 +108,7 @@ def test_songs_at_once_give_the_same_bytes(tmp_path: Path) -> None:
 def test_a_second_run_over_a_folder_leaves_the_first_ones_stems_alone(tmp_path: Path) -> None:
     write_song(tmp_path / "a.wav")
     for _ in range(2):
-        done = stembridge("render", ".", "-o", ".", "--json", cwd=tmp_path)
+        done = classic(".", "-o", ".", "--json", cwd=tmp_path)
         assert done.returncode == 0, done.stderr
         assert [json.loads(line)["source"] for line in done.stdout.splitlines()] == ["a.wav"]
 
@@ -156,14 +160,14 @@ def test_usage_errors_say_what_to_do_and_write_nothing(
 
 def test_presets_gains_and_stems_together(tmp_path: Path) -> None:
     song = write_song(tmp_path / "a.wav")
-    done = stembridge("render", song, "-o", tmp_path / "o", "--preset", "karaoke", "--preset", "acapella")
+    done = classic(song, "-o", tmp_path / "o", "--preset", "karaoke", "--preset", "acapella")
     assert done.returncode == 0, done.stderr
     folder = tmp_path / "o/classic/a"
     assert outputs(folder) == ["a - acapella.wav", "a - karaoke.wav", "a.stems.json"]
     sounds = [soundfile.read(folder / f"a - {name}.wav")[0] for name in ("karaoke", "acapella")]
     assert np.abs(sum(sounds) - soundfile.read(song)[0]).max() < 1e-6
     flags = ["--gain", "vocals=-6", "--stems", "vocals,instrumental", "--submix", "band=drums+bass"]
-    done = stembridge("render", song, "-o", tmp_path / "p", *flags, "--format", "flac", "--bit-depth", "16")
+    done = classic(song, "-o", tmp_path / "p", *flags, "--format", "flac", "--bit-depth", "16")
     assert done.returncode == 0, done.stderr
     names = ["a - band.flac", "a - instrumental.flac", "a - mix.flac", "a - vocals.flac", "a.stems.json"]
     assert outputs(tmp_path / "p/classic/a") == names
@@ -171,7 +175,7 @@ def test_presets_gains_and_stems_together(tmp_path: Path) -> None:
 
 def test_settings_a_separator_does_not_have_are_named(tmp_path: Path) -> None:
     song = write_song(tmp_path / "a.wav")
-    done = stembridge("render", song, "-o", tmp_path / "o", "--shifts", "1", "--segment", "8")
+    done = classic(song, "-o", tmp_path / "o", "--shifts", "1", "--segment", "8")
     assert done.returncode == 0, done.stderr
     assert "classic has no shifts; --shifts changes nothing" in done.stderr
 
@@ -179,9 +183,8 @@ def test_settings_a_separator_does_not_have_are_named(tmp_path: Path) -> None:
 def test_config_holds_what_flags_do_not_say(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     song = write_song(tmp_path / "a.wav")
     config = tmp_path / "config.toml"
-    config.write_text(
-        f'schema = 1\n[render]\nout = "{tmp_path}/configured"\nformat = "flac"\nbit_depth = "16"\n'
-    )
+    settings = f'model = "classic"\nout = "{tmp_path}/configured"\nformat = "flac"\nbit_depth = "16"\n'
+    config.write_text(f"schema = 1\n[render]\n{settings}")
     monkeypatch.setenv("STEMBRIDGE_CONFIG", str(config))
     assert stembridge("render", song, "--stems", "bass").returncode == 0
     info = soundfile.info(tmp_path / "configured/classic/a/a - bass.flac")
@@ -198,7 +201,19 @@ def test_config_holds_what_flags_do_not_say(tmp_path: Path, monkeypatch: pytest.
 def test_an_interrupt_leaves_no_half_file(tmp_path: Path, jobs: int, number: int) -> None:
     for seed in range(4):
         write_song(tmp_path / "songs" / f"{seed}.wav", seed, 20.0)
-    command = [sys.executable, "-m", "stembridge.bridge", "render", "songs", "-o", "out", "-j", str(jobs)]
+    command = [
+        sys.executable,
+        "-m",
+        "stembridge.bridge",
+        "render",
+        "songs",
+        "-n",
+        "classic",
+        "-o",
+        "out",
+        "-j",
+        str(jobs),
+    ]
     process = subprocess.Popen(
         command,
         cwd=tmp_path,
@@ -224,7 +239,20 @@ def test_an_interrupt_leaves_no_half_file(tmp_path: Path, jobs: int, number: int
 def test_a_worker_that_dies_costs_its_song_and_no_other(tmp_path: Path) -> None:
     for seed in range(5):
         write_song(tmp_path / "songs" / f"{seed}.wav", seed, 10.0)
-    command = [sys.executable, "-m", "stembridge.bridge", "render", "songs", "-o", "out", "-j", "2", "--json"]
+    command = [
+        sys.executable,
+        "-m",
+        "stembridge.bridge",
+        "render",
+        "songs",
+        "-n",
+        "classic",
+        "-o",
+        "out",
+        "-j",
+        "2",
+        "--json",
+    ]
     process = subprocess.Popen(
         command, cwd=tmp_path, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
     )
@@ -243,6 +271,6 @@ def test_a_worker_that_dies_costs_its_song_and_no_other(tmp_path: Path) -> None:
 
 def test_a_reader_that_leaves_early_is_no_traceback(tmp_path: Path) -> None:
     write_song(tmp_path / "a.wav")
-    command = f"{sys.executable} -m stembridge.bridge render a.wav | true"
+    command = f"{sys.executable} -m stembridge.bridge render a.wav -n classic | true"
     done = subprocess.run(command, shell=True, cwd=tmp_path, capture_output=True, text=True)
     assert "Traceback" not in done.stderr

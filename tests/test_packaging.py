@@ -42,7 +42,7 @@ def test_the_wheel_holds_every_module_and_preset_and_nothing_else(wheel: Path) -
     expected = set()
     for part in ("model", "bridge", "presets"):
         for path in (ROOT / part).rglob("*"):
-            if path.suffix in {".py", ".toml", ".typed"} or path.name == "py.typed":
+            if path.suffix in {".py", ".toml", ".typed", ".safetensors"} or path.parent.name == "weights":
                 expected.add(f"stembridge/{path.relative_to(ROOT).as_posix()}")
     with zipfile.ZipFile(wheel) as archive:
         held = {name for name in archive.namelist() if ".dist-info/" not in name}

@@ -18,7 +18,7 @@ import peers
 import pytest
 import signals
 import soundfile
-from rendered import SECONDS, files, read, run, write_song
+from rendered import SECONDS, classic_spec, files, read, run, write_song
 from stembridge.model.audio import OutputFormat
 from stembridge.model.errors import (
     ArgumentValueError,
@@ -42,7 +42,7 @@ def song(tmp_path: Path) -> Path:
 
 
 def test_four_stems_land_beside_their_manifest(song: Path, tmp_path: Path) -> None:
-    result = run(RenderSpec(song, tmp_path / "out"))
+    result = run(classic_spec(song, tmp_path / "out"))
     names = [
         "Song - bass.wav",
         "Song - drums.wav",
@@ -71,7 +71,7 @@ def test_stems_null_against_the_song(tmp_path: Path, rate: int, channels: int) -
     song = write_song(tmp_path / "Song.flac", rate, channels, "PCM_24")
     mix = read(song)
     for fmt, floor in ((OutputFormat("wav", "32f"), -120.0), (OutputFormat("flac", "24"), None)):
-        result = run(RenderSpec(song, tmp_path / fmt.container, format=fmt))
+        result = run(classic_spec(song, tmp_path / fmt.container, format=fmt))
         stems = [read(tmp_path / fmt.container / f"classic/Song/{entry.file}") for entry in result.files]
         error = mix - sum(stems)
         assert stems[0].shape == mix.shape
@@ -89,7 +89,7 @@ def test_stems_null_against_the_song(tmp_path: Path, rate: int, channels: int) -
 def test_a_mix_at_unity_is_the_source_bit_for_bit(tmp_path: Path, subtype: str) -> None:
     song = write_song(tmp_path / "Song.wav", subtype=subtype)
     fmt = OutputFormat("wav", "16" if subtype == "PCM_16" else "24")
-    run(RenderSpec(song, tmp_path / "out", versions=(Version(mix=True),), format=fmt))
+    run(classic_spec(song, tmp_path / "out", versions=(Version(mix=True),), format=fmt))
     source = soundfile.read(song, dtype="int32")[0]
     mix = soundfile.read(tmp_path / "out/classic/Song/Song - mix.wav", dtype="int32")[0]
     assert np.array_equal(source, mix)
@@ -128,8 +128,8 @@ def test_a_master_that_would_clip_gets_one_common_gain(song: Path, tmp_path: Pat
 
 
 def test_a_region_is_the_slice_of_the_whole(song: Path, tmp_path: Path) -> None:
-    whole = run(RenderSpec(song, tmp_path / "whole"))
-    region = run(RenderSpec(song, tmp_path / "part", start=Time(samples=30_001), end=Time(samples=61_003)))
+    whole = run(classic_spec(song, tmp_path / "whole"))
+    region = run(classic_spec(song, tmp_path / "part", start=Time(samples=30_001), end=Time(samples=61_003)))
     for a, b in zip(whole.files, region.files, strict=True):
         assert "@30001s-61003s" in b.file
         assert b.start_frame == 30_001
@@ -140,7 +140,7 @@ def test_a_region_is_the_slice_of_the_whole(song: Path, tmp_path: Path) -> None:
 def test_a_chain_runs_from_the_start_of_the_song_unless_told_otherwise(song: Path, tmp_path: Path) -> None:
     chain = ChainSpec((PluginSpec(plugin="Reverb", parameters={"room_size": 0.9, "wet_level": 0.8}),))
     version = Version(chains={"drums": chain}, mix_chain=ChainSpec((PluginSpec(plugin="Chorus"),)), mix=True)
-    base = RenderSpec(song, tmp_path / "whole", stems=("drums",), versions=(version,))
+    base = classic_spec(song, tmp_path / "whole", stems=("drums",), versions=(version,))
     whole = run(base)
     part = replace(base, out=tmp_path / "same", start=Time(samples=44_100), end=Time(samples=70_000))
     same = run(part)
@@ -152,18 +152,19 @@ def test_a_chain_runs_from_the_start_of_the_song_unless_told_otherwise(song: Pat
 
 
 def test_the_mix_beside_the_stems(song: Path, tmp_path: Path) -> None:
-    result = run(RenderSpec(song, tmp_path, versions=(Version(mix=True),)))
+    result = run(classic_spec(song, tmp_path, versions=(Version(mix=True),)))
     assert [entry.stem for entry in result.files] == ["drums", "bass", "other", "vocals", "mix"]
 
 
 def test_paths_may_be_text(song: Path, tmp_path: Path) -> None:
-    spec = RenderSpec(str(song), str(tmp_path / "out"), stems=("bass",))  # type: ignore[arg-type]
+    texts = {"source": str(song), "out": str(tmp_path / "out")}
+    spec = RenderSpec(**texts, model="classic", stems=("bass",))  # type: ignore[arg-type]
     assert run(spec).files[0].stem == "bass"
 
 
 def test_solo_equals_the_export(song: Path, tmp_path: Path) -> None:
     version = Version("solo", MixerState(solos=frozenset({"vocals"})))
-    run(RenderSpec(song, tmp_path, stems=("vocals",), versions=(version,)))
+    run(classic_spec(song, tmp_path, stems=("vocals",), versions=(version,)))
     mix, stem = (read(tmp_path / f"classic/Song/Song - {name}.wav") for name in ("solo", "vocals"))
     assert np.abs(mix - stem).max() < 1e-6
 
@@ -173,9 +174,9 @@ def test_several_versions_come_from_one_separation(song: Path, tmp_path: Path) -
         Version("karaoke", MixerState(mutes=frozenset({"vocals"}))),
         Version("quiet", MixerState(gains_db={"drums": -20.0}), submixes={"band": ("drums", "bass")}),
     )
-    result = run(RenderSpec(song, tmp_path, versions=versions))
+    result = run(classic_spec(song, tmp_path, versions=versions))
     assert [entry.stem for entry in result.files] == ["karaoke", "band", "quiet"]
-    alone = run(RenderSpec(song, tmp_path / "alone", versions=versions[:1]))
+    alone = run(classic_spec(song, tmp_path / "alone", versions=versions[:1]))
     assert np.array_equal(
         read(tmp_path / "classic/Song/Song - karaoke.wav"),
         read(tmp_path / "alone/classic/Song" / alone.files[0].file),
@@ -184,7 +185,7 @@ def test_several_versions_come_from_one_separation(song: Path, tmp_path: Path) -
 
 @pytest.mark.parametrize("policy", RESIDUAL_POLICIES)
 def test_two_stems_and_the_residual(song: Path, tmp_path: Path, policy: ResidualPolicy) -> None:
-    spec = RenderSpec(song, tmp_path, two_stems="vocals", residual=policy)
+    spec = classic_spec(song, tmp_path, two_stems="vocals", residual=policy)
     result = run(spec)
     third = ["residual"] if policy == "file" else []
     assert [entry.stem for entry in result.files] == ["vocals", "no_vocals", *third]
@@ -201,7 +202,7 @@ def test_post_fader_stems_add_up_to_the_mix(song: Path, tmp_path: Path) -> None:
     state = MixerState(
         gains_db={"drums": -9.0, "vocals": 3.0}, pans={"other": 0.5}, mutes=frozenset({"bass"})
     )
-    result = run(RenderSpec(song, tmp_path, versions=(Version(mixer=state),), post_fader=True))
+    result = run(classic_spec(song, tmp_path, versions=(Version(mixer=state),), post_fader=True))
     sounds = {entry.stem: read(tmp_path / "classic/Song" / entry.file) for entry in result.files}
     mix = sounds.pop("mix")
     assert np.abs(mix - sum(sounds.values())).max() < 1e-6
@@ -209,7 +210,7 @@ def test_post_fader_stems_add_up_to_the_mix(song: Path, tmp_path: Path) -> None:
 
 
 def test_what_is_there_already_is_not_made_again(song: Path, tmp_path: Path) -> None:
-    spec = RenderSpec(song, tmp_path / "out")
+    spec = classic_spec(song, tmp_path / "out")
     first = run(spec)
     stamps = {name: path.stat().st_mtime_ns for name, path in files(tmp_path / "out").items()}
     again = run(spec)
@@ -222,7 +223,7 @@ def test_what_is_there_already_is_not_made_again(song: Path, tmp_path: Path) -> 
 
 
 def test_stems_that_were_edited_are_safe_and_copied_ones_are_ours(song: Path, tmp_path: Path) -> None:
-    spec = RenderSpec(song, tmp_path / "out")
+    spec = classic_spec(song, tmp_path / "out")
     run(spec)
     drums = tmp_path / "out/classic/Song/Song - drums.wav"
     whole = drums.read_bytes()
@@ -242,13 +243,13 @@ def test_stems_that_were_edited_are_safe_and_copied_ones_are_ours(song: Path, tm
 
 def test_our_own_stems_are_taken_for_what_they_are(song: Path, tmp_path: Path) -> None:
     out = tmp_path / "out"
-    base = RenderSpec(song, out, filename="{track} - {stem}.{ext}")
+    base = classic_spec(song, out, filename="{track} - {stem}.{ext}")
     plain = run(base)
     run(replace(base, versions=(Version("karaoke", MixerState(mutes=frozenset({"vocals"}))),)))
     run(replace(base, versions=(Version("vocal-up", MixerState(gains_db={"vocals": 3.0})),)))
     run(replace(base, two_stems="bass"))
     run(replace(base, start=Time(samples=10_000), end=Time(samples=20_000)))
-    again = run(replace(base, out=tmp_path / "again", stems_from=out))
+    again = run(replace(base, out=tmp_path / "again", model="default", stems_from=out))
     assert [entry.stem for entry in again.files] == ["drums", "bass", "other", "vocals"]
     for before, after in zip(plain.files, again.files, strict=True):
         assert np.abs(read(out / before.file) - read(tmp_path / "again" / after.file)).max() < 1e-6
@@ -274,15 +275,15 @@ def test_foreign_files_are_safe_unless_overwrite_is_said(song: Path, tmp_path: P
     foreign.parent.mkdir(parents=True)
     foreign.write_text("mine")
     with pytest.raises(OutputError, match="not written by stembridge, or changed since"):
-        run(RenderSpec(song, tmp_path / "out"))
+        run(classic_spec(song, tmp_path / "out"))
     assert list(files(tmp_path / "out")) == ["classic/Song/Song - bass.wav"]
     assert foreign.read_text() == "mine"
-    run(RenderSpec(song, tmp_path / "out", overwrite=True))
+    run(classic_spec(song, tmp_path / "out", overwrite=True))
     assert soundfile.info(foreign).frames == round(SECONDS * 44100)
 
 
 def test_the_source_is_never_an_output(song: Path, tmp_path: Path) -> None:
-    spec = RenderSpec(song, tmp_path, filename="{stem}.{ext}", versions=(Version("Song"),), overwrite=True)
+    spec = classic_spec(song, tmp_path, filename="{stem}.{ext}", versions=(Version("Song"),), overwrite=True)
     with pytest.raises(OutputError, match="the source itself"):
         plan_render(spec)
 
@@ -296,10 +297,10 @@ def test_two_outputs_on_one_path_are_refused_before_any_work(song: Path, tmp_pat
         "{stem.{ext}",
     ):
         with pytest.raises(ArgumentValueError):
-            RenderSpec(song, tmp_path, filename=template)
+            classic_spec(song, tmp_path, filename=template)
     state = MixerState(gains_db={"bass": 1.0})
     with pytest.raises(ArgumentValueError, match="one path"):
-        plan_render(RenderSpec(song, tmp_path, stems=("bass",), versions=(Version("BASS", state),)))
+        plan_render(classic_spec(song, tmp_path, stems=("bass",), versions=(Version("BASS", state),)))
 
 
 @pytest.mark.parametrize(
@@ -321,12 +322,12 @@ def test_what_does_not_fit_is_said_before_any_work(
     song: Path, tmp_path: Path, change: dict[str, object], message: str
 ) -> None:
     with pytest.raises(ArgumentValueError, match=message):
-        plan_render(replace(RenderSpec(song, tmp_path / "out"), **change))  # type: ignore[arg-type]
+        plan_render(replace(classic_spec(song, tmp_path / "out"), **change))  # type: ignore[arg-type]
 
 
 def test_a_cancelled_render_leaves_nothing(song: Path, tmp_path: Path) -> None:
     for stage in ("read", "separate", "verify"):
-        with closing(render(RenderSpec(song, tmp_path / "out"))) as steps:
+        with closing(render(classic_spec(song, tmp_path / "out"))) as steps:
             for progress in steps:
                 if progress.stage == stage:
                     break
@@ -334,16 +335,16 @@ def test_a_cancelled_render_leaves_nothing(song: Path, tmp_path: Path) -> None:
 
 
 def test_a_failed_render_leaves_nothing_and_keeps_what_was_there(song: Path, tmp_path: Path) -> None:
-    run(RenderSpec(song, tmp_path / "out"))
+    run(classic_spec(song, tmp_path / "out"))
     before = {name: path.read_bytes() for name, path in files(tmp_path / "out").items()}
     samples = soundfile.read(song)[0]
     samples[50_000] = np.nan
     soundfile.write(song, samples, 44100, subtype="FLOAT")
     with pytest.raises(AudioFileError, match=r"0:01\.134"):
-        run(RenderSpec(song, tmp_path / "out"))
+        run(classic_spec(song, tmp_path / "out"))
     assert {name: path.read_bytes() for name, path in files(tmp_path / "out").items()} == before
     with pytest.raises(AudioFileNotFoundError):
-        run(RenderSpec(tmp_path / "nothing.wav", tmp_path / "out"))
+        run(classic_spec(tmp_path / "nothing.wav", tmp_path / "out"))
 
 
 def test_a_full_disk_is_named_and_leaves_nothing(song: Path, tmp_path: Path) -> None:
@@ -354,9 +355,9 @@ def test_a_full_disk_is_named_and_leaves_nothing(song: Path, tmp_path: Path) -> 
         pytest.skip("mounting a small tmpfs is not allowed here")
     try:
         with pytest.raises(DiskFullError, match="4 files need about"):
-            run(RenderSpec(song, disk))
+            run(classic_spec(song, disk))
         # What is written meanwhile by somebody else cannot be foreseen.
-        steps = render(RenderSpec(song, disk, stems=("bass",)))
+        steps = render(classic_spec(song, disk, stems=("bass",)))
         with pytest.raises(DiskFullError, match=r"no room in .*Song - bass\.wav"):  # noqa: PT012
             for progress in steps:
                 if progress.stage != "separate":
@@ -379,7 +380,7 @@ def test_a_read_only_target_is_named(song: Path, tmp_path: Path) -> None:
         target.chmod(0o500)
     try:
         with pytest.raises(OutputError, match="cannot be written"):
-            run(RenderSpec(song, target))
+            run(classic_spec(song, target))
     finally:
         if not mounted.returncode:
             subprocess.run(["umount", target], check=True)
@@ -387,16 +388,16 @@ def test_a_read_only_target_is_named(song: Path, tmp_path: Path) -> None:
 
 def test_the_cache_gives_the_same_bytes_also_for_a_region(song: Path, tmp_path: Path) -> None:
     cache = StemCache(tmp_path / "cache")
-    plain = run(RenderSpec(song, tmp_path / "a"))
-    recorded = run(RenderSpec(song, tmp_path / "b"), cache)
-    cached = run(RenderSpec(song, tmp_path / "c"), cache)
+    plain = run(classic_spec(song, tmp_path / "a"))
+    recorded = run(classic_spec(song, tmp_path / "b"), cache)
+    cached = run(classic_spec(song, tmp_path / "c"), cache)
     assert (plain.cached, recorded.cached, cached.cached) == (False, False, True)
     contents = [
         {name: path.read_bytes() for name, path in files(tmp_path / part).items() if path.suffix == ".wav"}
         for part in "abc"
     ]
     assert contents[0] == contents[1] == contents[2]
-    part = RenderSpec(song, tmp_path / "d", start=Time(samples=12_345), end=Time(samples=50_000))
+    part = classic_spec(song, tmp_path / "d", start=Time(samples=12_345), end=Time(samples=50_000))
     run(part)
     assert run(replace(part, out=tmp_path / "e"), cache).cached
     for name, path in files(tmp_path / "d").items():
@@ -423,7 +424,7 @@ def test_other_rates_and_lossy_files_keep_the_length(song: Path, tmp_path: Path)
         (OutputFormat("ogg"), 48000),
         (OutputFormat("aiff", "16"), 22050),
     ):
-        result = run(RenderSpec(song, tmp_path / fmt.container, format=fmt, sample_rate=rate))
+        result = run(classic_spec(song, tmp_path / fmt.container, format=fmt, sample_rate=rate))
         for entry in result.files:
             assert entry.frames == round(SECONDS * (rate or 44100))
             decoded = subprocess.run(
@@ -438,25 +439,25 @@ def test_chains_ring_out_as_long_as_asked(song: Path, tmp_path: Path) -> None:
         (PluginSpec(plugin="Delay", parameters={"delay_seconds": 0.5, "feedback": 0.5, "mix": 0.5}),)
     )
     version = Version(mix_chain=chain, mix=True)
-    fixed = run(RenderSpec(song, tmp_path / "a", versions=(version,), tail=1.5))
+    fixed = run(classic_spec(song, tmp_path / "a", versions=(version,), tail=1.5))
     assert fixed.files[0].frames == round((SECONDS + 1.5) * 44100)
-    free = run(RenderSpec(song, tmp_path / "b", versions=(version,), tail="until-silent"))
+    free = run(classic_spec(song, tmp_path / "b", versions=(version,), tail="until-silent"))
     long = read(tmp_path / "b/classic/Song" / free.files[0].file)
     assert free.files[0].frames > fixed.files[0].frames
     assert np.abs(long[:, -200:]).max() > 10 ** (-90 / 20)
     assert np.array_equal(
         long[:, : fixed.files[0].frames], read(tmp_path / "a/classic/Song" / fixed.files[0].file)
     )
-    silent = run(RenderSpec(song, tmp_path / "c", stems=("drums",), tail="until-silent"))
+    silent = run(classic_spec(song, tmp_path / "c", stems=("drums",), tail="until-silent"))
     assert silent.files[0].frames == round(SECONDS * 44100)
 
 
 def test_real_plugins_treat_a_stem_and_the_mix(song: Path, tmp_path: Path) -> None:
     limiter = PluginSpec(file=peers.vst3("ZaMaximX2"))
     version = Version("loud", chains={"drums": ChainSpec((limiter,))}, mix_chain=ChainSpec((limiter,)))
-    result = run(RenderSpec(song, tmp_path, stems=("drums",), versions=(version,)))
+    result = run(classic_spec(song, tmp_path, stems=("drums",), versions=(version,)))
     assert [entry.frames for entry in result.files] == [round(SECONDS * 44100)] * 2
-    again = run(RenderSpec(song, tmp_path / "again", stems=("drums",), versions=(version,)))
+    again = run(classic_spec(song, tmp_path / "again", stems=("drums",), versions=(version,)))
     for a, b in zip(result.files, again.files, strict=True):
         assert (tmp_path / "classic/Song" / a.file).read_bytes() == (
             tmp_path / "again/classic/Song" / b.file
@@ -466,13 +467,13 @@ def test_real_plugins_treat_a_stem_and_the_mix(song: Path, tmp_path: Path) -> No
 def test_a_missing_plugin_stops_the_render_before_it_starts(song: Path, tmp_path: Path) -> None:
     version = Version("x", mix_chain=ChainSpec((PluginSpec(file="NoSuchPlugin.vst3"),), "x.toml, chain.mix"))
     with pytest.raises(PluginError, match="NoSuchPlugin"):
-        run(RenderSpec(song, tmp_path / "out", versions=(version,)))
+        run(classic_spec(song, tmp_path / "out", versions=(version,)))
     assert not files(tmp_path / "out")
 
 
 def test_a_plugin_that_changes_nothing_is_reported(song: Path, tmp_path: Path) -> None:
     chain = ChainSpec((PluginSpec(plugin="Gain", parameters={"gain_db": 0.0}),), "mine.toml, chain.mix")
-    result = run(RenderSpec(song, tmp_path, versions=(Version("same", mix_chain=chain),)))
+    result = run(classic_spec(song, tmp_path, versions=(Version("same", mix_chain=chain),)))
     assert result.warnings == ("mine.toml, chain.mix: Gain changes nothing with these settings",)
     (record,) = json.loads((tmp_path / "classic/Song/Song.stems.json").read_text())["renders"]
     assert record["warnings"] == list(result.warnings)
@@ -483,14 +484,14 @@ def test_a_plugin_that_changes_nothing_is_reported(song: Path, tmp_path: Path) -
 def test_the_shortest_songs(tmp_path: Path, frames: int) -> None:
     song = tmp_path / "Short.wav"
     soundfile.write(song, 0.5 * np.ones((frames, 2)), 44100, subtype="PCM_24")
-    result = run(RenderSpec(song, tmp_path / "out"))
+    result = run(classic_spec(song, tmp_path / "out"))
     assert [entry.frames for entry in result.files] == [frames] * 4
 
 
 def test_silence_in_silence_out(tmp_path: Path) -> None:
     song = tmp_path / "Silence.wav"
     soundfile.write(song, np.zeros((30_000, 2)), 44100, subtype="PCM_16")
-    result = run(RenderSpec(song, tmp_path / "out", format=OutputFormat("flac", "16")))
+    result = run(classic_spec(song, tmp_path / "out", format=OutputFormat("flac", "16")))
     for entry in result.files:
         assert not read(tmp_path / "out/classic/Silence" / entry.file).any()
         assert (entry.peak_db, entry.lufs) == (None, None)
@@ -499,7 +500,7 @@ def test_silence_in_silence_out(tmp_path: Path) -> None:
 def test_six_channels_stay_six(tmp_path: Path) -> None:
     song = tmp_path / "Surround.wav"
     soundfile.write(song, signals.noise(40_000, 6).T, 48000, subtype="PCM_24")
-    result = run(RenderSpec(song, tmp_path / "out"))
+    result = run(classic_spec(song, tmp_path / "out"))
     assert {entry.channels for entry in result.files} == {6}
     assert result.null_db is not None
     assert result.null_db < -120
@@ -508,7 +509,7 @@ def test_six_channels_stay_six(tmp_path: Path) -> None:
 def test_names_people_give_their_files(tmp_path: Path) -> None:
     song = write_song(tmp_path / "日本 [x] #1 (Vocals)_ä.WAV")
     result = run(
-        RenderSpec(
+        classic_spec(
             song, tmp_path / "out put", filename="{sample_rate}/{index:02d} {filename}_{instr}.{codec}"
         )
     )
@@ -520,7 +521,7 @@ def test_only_the_loudest_part_as_a_preview(tmp_path: Path) -> None:
     audio = signals.noise(6 * 44100, level=0.01)
     audio[:, 3 * 44100 : 4 * 44100] *= 20
     soundfile.write(tmp_path / "Song.wav", audio.T, 44100, subtype="FLOAT")
-    plan = plan_render(RenderSpec(tmp_path / "Song.wav", tmp_path, preview_s=1.0))
+    plan = plan_render(classic_spec(tmp_path / "Song.wav", tmp_path, preview_s=1.0))
     assert (plan.start, plan.end) == (3 * 44100, 4 * 44100)
 
 
@@ -528,7 +529,8 @@ SCRIPT = """
 import sys
 from pathlib import Path
 from stembridge.model.rendering import RenderSpec, render
-for progress in render(RenderSpec(Path(sys.argv[1]), Path(sys.argv[2]), overwrite=len(sys.argv) > 3)):
+spec = RenderSpec(Path(sys.argv[1]), Path(sys.argv[2]), model="classic", overwrite=len(sys.argv) > 3)
+for progress in render(spec):
     print(progress.stage, flush=True)
 """
 
@@ -545,7 +547,7 @@ def test_kill_9_leaves_no_final_file_and_the_next_render_cleans_up(song: Path, t
     left = files(out)
     assert left
     assert all(Path(name).name.startswith(".") for name in left)
-    run(RenderSpec(song, out))
+    run(classic_spec(song, out))
     assert not any(Path(name).name.startswith(".") for name in files(out))
 
 
@@ -562,7 +564,7 @@ def test_two_renders_on_one_target_take_turns(song: Path, tmp_path: Path) -> Non
 
 
 def test_time_of_renders_does_not_show_in_the_bytes(song: Path, tmp_path: Path) -> None:
-    spec = RenderSpec(song, tmp_path / "a", format=OutputFormat("flac", "16"))
+    spec = classic_spec(song, tmp_path / "a", format=OutputFormat("flac", "16"))
     run(spec)
     time.sleep(1.1)  # a clock in a header counts seconds
     run(replace(spec, out=tmp_path / "b"))

@@ -10,12 +10,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 import soundfile
-from rendered import SECONDS, files, read, run, write_song
+from rendered import SECONDS, classic_spec, files, read, run, write_song
 from stembridge.model.audio import BitDepth, OutputFormat
 from stembridge.model.errors import AudioFileError, DiskFullError, OutputError, VerificationError
 from stembridge.model.files.encoder import AudioWriter
 from stembridge.model.mixer import MixerState
-from stembridge.model.rendering import RenderSpec, Version, render
+from stembridge.model.rendering import Version, render
 from stembridge.model.rendering.output_file import OutputFile, scaled_frames
 from stembridge.model.stem_cache import StemCache
 from stembridge.model.units import Time
@@ -27,9 +27,9 @@ def song(tmp_path: Path) -> Path:
 
 
 def test_later_renders_keep_what_earlier_ones_listed(song: Path, tmp_path: Path) -> None:
-    run(RenderSpec(song, tmp_path / "out"))
+    run(classic_spec(song, tmp_path / "out"))
     quieter = Version("quiet", MixerState(gains_db={"drums": -6.0}))
-    run(RenderSpec(song, tmp_path / "out", versions=(quieter,)))
+    run(classic_spec(song, tmp_path / "out", versions=(quieter,)))
     manifest = json.loads((tmp_path / "out/classic/Song/Song.stems.json").read_text())
     assert [entry["stem"] for entry in manifest["files"]] == ["drums", "bass", "other", "vocals", "quiet"]
     stems, quiet = manifest["renders"]
@@ -40,7 +40,7 @@ def test_later_renders_keep_what_earlier_ones_listed(song: Path, tmp_path: Path)
 
 
 def test_a_selection_shares_the_manifest_of_the_whole(song: Path, tmp_path: Path) -> None:
-    spec = RenderSpec(song, tmp_path / "out", filename="{stem}/{track}.{ext}")
+    spec = classic_spec(song, tmp_path / "out", filename="{stem}/{track}.{ext}")
     run(spec)
     assert run(replace(spec, stems=("vocals",))).skipped
     run(replace(spec, stems=("vocals",), residual="spread"))
@@ -53,7 +53,7 @@ def test_songs_of_one_name_keep_manifests_of_their_own(tmp_path: Path) -> None:
     ]
     template = "{foldername} {track} {stem}.{ext}"
     for _ in range(2):
-        results = [run(RenderSpec(song, tmp_path / "out", filename=template)) for song in songs]
+        results = [run(classic_spec(song, tmp_path / "out", filename=template)) for song in songs]
     assert [result.skipped for result in results] == [True, True]
     assert [result.plan.manifest_path.name for result in results] == ["A 01.stems.json", "B 01.stems.json"]
 
@@ -62,7 +62,7 @@ def test_songs_of_one_name_keep_manifests_of_their_own(tmp_path: Path) -> None:
 def test_killed_between_the_files_and_the_manifest(
     song: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, published: int
 ) -> None:
-    spec = RenderSpec(song, tmp_path / "out")
+    spec = classic_spec(song, tmp_path / "out")
     run(spec)
     before = sounds(tmp_path / "out")
     publish, calls = OutputFile.publish, iter(range(10))
@@ -88,7 +88,7 @@ def sounds(folder: Path) -> dict[str, bytes]:
 def test_a_file_that_appears_meanwhile_is_not_replaced(song: Path, tmp_path: Path) -> None:
     target = tmp_path / "out/classic/Song/Song - bass.wav"
     with pytest.raises(OutputError, match="appeared since"):  # noqa: PT012
-        for progress in render(RenderSpec(song, tmp_path / "out")):
+        for progress in render(classic_spec(song, tmp_path / "out")):
             if progress.stage == "separate":
                 target.write_text("mine")
     assert files(tmp_path / "out") == {"classic/Song/Song - bass.wav": target}
@@ -98,7 +98,7 @@ def test_a_file_that_appears_meanwhile_is_not_replaced(song: Path, tmp_path: Pat
 def test_a_song_that_changes_meanwhile_is_refused_and_not_cached(song: Path, tmp_path: Path) -> None:
     cache = StemCache(tmp_path / "cache")
     with pytest.raises(AudioFileError, match="changed while"):  # noqa: PT012
-        for progress in render(RenderSpec(song, tmp_path / "out"), cache=cache):
+        for progress in render(classic_spec(song, tmp_path / "out"), cache=cache):
             if progress.stage == "separate":
                 os.utime(song, ns=(1, 1))
     assert not files(tmp_path / "out")
@@ -107,7 +107,7 @@ def test_a_song_that_changes_meanwhile_is_refused_and_not_cached(song: Path, tmp
 
 def test_a_render_does_not_touch_the_temporary_files_of_another(song: Path, tmp_path: Path) -> None:
     other = write_song(tmp_path / "Song.live.wav")
-    spec = RenderSpec(other, tmp_path / "out", filename="{track}.{stem}.{ext}")
+    spec = classic_spec(other, tmp_path / "out", filename="{track}.{stem}.{ext}")
     steps = render(spec)
     while next(steps).stage != "separate":
         pass
@@ -123,7 +123,7 @@ def test_a_disk_that_fills_as_a_file_is_closed_ends_the_render(
 
     monkeypatch.setattr(AudioWriter, "close", full)
     with pytest.raises(DiskFullError):
-        run(RenderSpec(song, tmp_path / "out"))
+        run(classic_spec(song, tmp_path / "out"))
     assert not files(tmp_path / "out")
 
 
@@ -133,7 +133,7 @@ def test_a_separator_that_loses_frames_is_found_out(
     feed = OutputFile.write
     monkeypatch.setattr(OutputFile, "write", lambda file, audio: feed(file, audio[:, 1:]))
     with pytest.raises(VerificationError, match="should have 88200 frames"):
-        run(RenderSpec(song, tmp_path / "out"))
+        run(classic_spec(song, tmp_path / "out"))
     assert not files(tmp_path / "out")
 
 
@@ -150,7 +150,7 @@ def test_a_file_that_reads_back_wrong_is_never_published(
 
     monkeypatch.setattr(OutputFile, "finish", spoilt)
     with pytest.raises(VerificationError, match="peak"):
-        run(RenderSpec(song, tmp_path / "out", stems=("drums",)))
+        run(classic_spec(song, tmp_path / "out", stems=("drums",)))
     assert not files(tmp_path / "out")
 
 
@@ -160,7 +160,7 @@ def test_a_region_at_another_rate_is_the_slice_of_the_whole(
     song: Path, tmp_path: Path, rate: int, bit_depth: BitDepth
 ) -> None:
     fmt = OutputFormat("wav", bit_depth)  # dithered: the noise must be the whole song's, too
-    base = RenderSpec(song, tmp_path / "whole", sample_rate=rate, stems=("drums",), format=fmt)
+    base = classic_spec(song, tmp_path / "whole", sample_rate=rate, stems=("drums",), format=fmt)
     whole = run(base)
     start, end = 20_001, 60_000
     part = run(replace(base, out=tmp_path / "part", start=Time(samples=start), end=Time(samples=end)))
@@ -172,7 +172,7 @@ def test_a_region_at_another_rate_is_the_slice_of_the_whole(
 
 def test_names_as_long_as_the_system_allows(tmp_path: Path) -> None:
     song = write_song(tmp_path / ("x" * 230 + ".wav"))
-    result = run(RenderSpec(song, tmp_path / "out", stems=("drums",)))
+    result = run(classic_spec(song, tmp_path / "out", stems=("drums",)))
     assert result.files[0].frames == round(SECONDS * 44100)
 
 
@@ -180,5 +180,5 @@ def test_a_tail_until_silence_keeps_the_songs_length_at_another_rate(song: Path,
     samples = soundfile.read(song)[0][:44_099]
     samples[30_000:] = 0.0
     soundfile.write(song, samples, 44100, subtype="PCM_16")
-    spec = RenderSpec(song, tmp_path / "free", stems=("drums",), sample_rate=48000, tail="until-silent")
+    spec = classic_spec(song, tmp_path / "free", stems=("drums",), sample_rate=48000, tail="until-silent")
     assert run(spec).files[0].frames == scaled_frames(44_099, 44100, 48000) == 47_999

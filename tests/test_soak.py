@@ -39,7 +39,7 @@ def peak_megabytes(*arguments: object) -> float:
     return measure([sys.executable, "-m", "stembridge.bridge", *map(str, arguments)]).peak_mb
 
 
-@pytest.mark.parametrize("model", ["classic", "repet"])
+@pytest.mark.parametrize("model", ["default", "classic", "repet"])
 def test_two_hours_need_no_more_memory_than_three_minutes(tmp_path: Path, model: str) -> None:
     flags = ["-n", model, "--format", "flac", "--bit-depth", "16", "--no-cache", "-o"]
     short = peak_megabytes("render", write_long(tmp_path / "short.wav", 180), *flags, tmp_path / "a")
@@ -52,7 +52,7 @@ def test_a_hundred_kills_leave_no_half_file(tmp_path: Path) -> None:
     song = write_long(tmp_path / "song.wav", 30)
     out = tmp_path / "out"
     dice = random.Random(7)
-    flags = ["-o", str(out), "--no-cache", "--overwrite"]
+    flags = ["-n", "classic", "-o", str(out), "--no-cache", "--overwrite"]
     command = [sys.executable, "-m", "stembridge.bridge", "render", str(song), *flags]
     killed = 0
     for _ in range(100):

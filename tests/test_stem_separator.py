@@ -43,7 +43,7 @@ def taken_apart() -> dict[str, Audio]:
 
 
 @pytest.mark.parametrize(
-    ("model", "rate", "channels"), [("default", 44100, 2), ("repet", 48000, 1), ("classic", 96000, 3)]
+    ("model", "rate", "channels"), [("classic", 44100, 2), ("repet", 48000, 1), ("classic", 96000, 3)]
 )
 def test_unity_returns_the_input_bit_for_bit(model: str, rate: int, channels: int) -> None:
     audio = signals.noise(30000, channels)
@@ -153,7 +153,7 @@ def test_sensitivity_waits_for_the_next_stream_and_counts_in_the_latency() -> No
 
 @pytest.mark.parametrize(
     ("model", "rate", "channels"),
-    [("default", 44100, 2), ("hpss", 22050, 1), ("repet", 48000, 2), ("classic", 88200, 2)],
+    [("classic", 44100, 2), ("hpss", 22050, 1), ("repet", 48000, 2), ("classic", 88200, 2)],
 )
 def test_any_chunks_give_the_whole_at_any_rate(model: str, rate: int, channels: int) -> None:
     audio = signals.noise(rate * 2 // 3, channels)
@@ -175,7 +175,7 @@ def test_any_chunks_give_the_whole_at_any_rate(model: str, rate: int, channels: 
 
 @pytest.mark.parametrize("frames", [0, 1, 2, 3, 700])
 def test_songs_of_hardly_any_length(frames: int) -> None:
-    effect = StemSeparator(gains_db={"vocals": -3})
+    effect = StemSeparator("classic", gains_db={"vocals": -3})
     audio = signals.noise(frames)
     expected = effect.process_planar(audio, RATE)
     assert expected.shape == audio.shape
@@ -312,6 +312,7 @@ def test_names_that_python_cannot_spell_get_underscores(tmp_path: Path) -> None:
 
 def test_parameters_are_attributes_with_the_values_given() -> None:
     effect = StemSeparator(
+        "classic",
         gains_db={"vocals": -3, "bass": float("-inf")},
         mute=["drums"],
         solo=("bass", "other"),
@@ -443,7 +444,7 @@ def test_no_torch_for_models_without_networks() -> None:
     code = (
         "import sys, numpy as np\n"
         "from stembridge.model.effects.stem_separator import StemSeparator\n"
-        "StemSeparator(gains_db={'vocals': -3})(np.zeros((2, 5000), np.float32), 44100)\n"
+        "StemSeparator('classic', gains_db={'vocals': -3})(np.zeros((2, 5000), np.float32), 44100)\n"
         "sys.exit('torch' in sys.modules)\n"
     )
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0

@@ -213,11 +213,11 @@ class _Report:
         for warning in result.warnings:
             self._printer.note(f"stembridge: {plan.info.path.name}: {warning}")
         if plan.spec.model == "default" and plan.spec.stems_from is None and not self._hinted:
+            from stembridge.bridge.advice import advice
+
             self._hinted = True
-            self._printer.note(
-                f"stembridge: {plan.model} is training-free, and no trained separator is installed; "
-                "stems from any other tool can be ridden with --stems-from DIR"
-            )
+            if line := advice(plan.model):
+                self._printer.note(f"stembridge: {line}")
 
     def failed(self, path: Path, error: Any) -> None:
         self.failures += 1

@@ -84,6 +84,7 @@ class StemSeparator(Effect):
             )
         self._stems_from = stems_from
         self._model = STEMS_FROM if stems_from is not None else resolve(model)
+        self._chosen = model  # the path of a checkpoint says more than its name
         self._device: Device = device
         self._options = options
         self._residual: ResidualPolicy = residual
@@ -237,7 +238,7 @@ class StemSeparator(Effect):
     def _make_separator(self, sample_rate: int, channels: int) -> Separator:
         if self._stems_from is not None:
             return StemsFrom(self._stems_from, sample_rate, channels, **self._options)
-        return create_separator(self._model, sample_rate, channels, device=self._device, **self._options)
+        return create_separator(self._chosen, sample_rate, channels, device=self._device, **self._options)
 
     # The stream.
 

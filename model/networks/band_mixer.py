@@ -17,7 +17,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, ClassVar
+from typing import Any, ClassVar, cast
 
 import torch
 from torch import Tensor, nn
@@ -107,15 +107,15 @@ class BandMixer(SpectralNetwork):
         seen = KINDS * config.times_per_token
         given = len(config.stems) * config.channels * config.times_per_token
         self.split = _PerBand([(bands, seen * groups, config.width) for bands, groups, _ in config.bands])
-        self.blocks = nn.ModuleList(_Block(config, dilation) for dilation in config.dilations)
+        self.blocks = nn.ModuleList(MixerBlock(config, dilation) for dilation in config.dilations)
         self.norm = nn.LayerNorm(config.width)
         self.heads = _PerBand([(bands, config.width, config.width) for bands, _, _ in config.bands])
         self.masks_of = _PerBand([(bands, config.width, given * groups) for bands, groups, _ in config.bands])
 
     def forward(self, spectra: Tensor) -> Tensor:
         """Estimate the stems. Shape: complex64 `(b, c, t, f)` -> complex64 `(b, s, c, t, f)`."""
-        masks, _ = self._masks(self._powers(spectra), None)
-        return self._per_bin(masks) * spectra.unsqueeze(1)
+        masks, _ = self._masks(self.powers(spectra), None)
+        return self.per_bin(masks) * spectra.unsqueeze(1)
 
     def initial_state(self, batch: int) -> State:
         """The state before the first spectrum of a causal network."""
@@ -132,10 +132,10 @@ class BandMixer(SpectralNetwork):
 
         Shape: complex64 `(b, c, t, f)`, t >= 1 -> complex64 `(b, s, c, t, f)` and the next state.
         """
-        masks, after = self._masks(self._powers(spectra), state)
-        if after is None:
+        if not self.config.causal:
             raise ArgumentValueError("only a causal network carries a state")
-        return self._per_bin(masks) * spectra.unsqueeze(1), after
+        masks, after = self._masks(self.powers(spectra), state)
+        return self.per_bin(masks) * spectra.unsqueeze(1), cast(State, after)
 
     def squared_errors(self, mix: Tensor, stems: Tensor) -> Tensor:
         """See `SpectralNetwork.squared_errors`; in powers, without a complex number more than needed.
@@ -144,15 +144,16 @@ class BandMixer(SpectralNetwork):
         three may be summed over the bins of a group first.
         """
         with torch.no_grad():
-            powers = self._powers(mix)
+            powers = self.powers(mix)
             # (b, s, c, t, 2 * f) -> (b, s, c, t, g)
             alike = self._grouped(_real(stems) * _real(mix).unsqueeze(1))
             own = torch.linalg.vector_norm(_real(stems), dim=(2, 3, 4)).square()
         masks, _ = self._masks(powers, None)
         mixed = powers[:, :2].unsqueeze(1)  # (b, 1, c, t, g)
-        return (masks * (masks * mixed - 2.0 * alike)).sum(dim=(2, 3, 4)) + own
+        errors: Tensor = (masks * (masks * mixed - 2.0 * alike)).sum(dim=(2, 3, 4)) + own
+        return errors
 
-    def _powers(self, spectra: Tensor) -> Tensor:
+    def powers(self, spectra: Tensor) -> Tensor:
         """|L|^2, |R|^2 and Re(L R*), summed over groups. Shape `(b, c, t, f)` -> `(b, 3, t, g)`."""
         left, right = _real(spectra).unbind(1)
         return self._grouped(torch.stack([left * left, right * right, left * right], dim=1))
@@ -168,7 +169,7 @@ class BandMixer(SpectralNetwork):
         rows[-1][..., -1] += values[..., -2] + values[..., -1]
         return torch.cat(rows, dim=-1)
 
-    def _per_bin(self, masks: Tensor) -> Tensor:
+    def per_bin(self, masks: Tensor) -> Tensor:
         """Every bin the mask of its group. Shape `(..., g)` -> `(..., f)`."""
         rows: list[Tensor] = []
         first = 0
@@ -180,42 +181,47 @@ class BandMixer(SpectralNetwork):
 
     def _masks(self, powers: Tensor, state: State | None) -> tuple[Tensor, State | None]:
         """Masks that add up to one over the stems, and the state. `(b, 3, t, g)` -> `(b, s, c, t, g)`."""
-        config = self.config
-        times, each = powers.shape[2], config.times_per_token
-        seen, levels, known = self._seen(powers, state)
+        times, each = powers.shape[2], self.config.times_per_token
+        level, recent, known = self._level(self.energy(powers), state)
+        seen = self.seen(powers, level)
         if times % each:
             seen = functional.pad(seen, (0, 0, 0, each - times % each))
-        tokens = seen.shape[2] // each
-        # (k, b * n, d) -> (b, n, k, d)
-        x = (
-            torch.cat(self.split(self._by_band(seen)))
-            .unflatten(1, (-1, tokens))
-            .permute(1, 2, 0, 3)
-            .contiguous()
-        )
+        x = self.tokens(seen)
         history = []
         for index, block in enumerate(self.blocks):
             x, reached = block(x, None if state is None else state.history[index])
             history.append(reached)
-        x = self.norm(x).permute(2, 0, 1, 3).flatten(1, 2)  # (k, b * n, d)
-        rows = x.split([bands for bands, _, _ in config.bands])
-        hidden = [functional.silu(row) for row in self.heads(rows)]
-        logits = self._by_group(self.masks_of(hidden), tokens)
-        masks = torch.softmax(logits.float(), dim=1)[:, :, :, :times]
-        if state is None:
-            return masks, None
-        return masks, State(levels, known, tuple(history))
+        masks = self.read_out(x)[:, :, :, :times]
+        return masks, None if state is None else State(recent, known, tuple(history))
 
-    def _seen(self, powers: Tensor, state: State | None) -> tuple[Tensor, Tensor, int]:
-        """Roots of magnitudes over the running level, `(b, 4, t, g)`; the powers and count for the next."""
-        energy = powers[:, :2].sum(dim=(1, 3)) / (2 * self.config.bins)  # (b, t)
-        level, recent, known = self._level(energy, state)
+    def energy(self, powers: Tensor) -> Tensor:
+        """The mean power of a bin. Shape `(b, 3, t, g)` -> `(b, t)`."""
+        return powers[:, :2].sum(dim=(1, 3)) / (2 * self.config.bins)
+
+    def seen(self, powers: Tensor, level: Tensor) -> Tensor:
+        """Square roots of magnitudes over the level. Shape `(b, 3, t, g)` and `(b, t)` -> `(b, 4, t, g)`."""
         left, right, alike = powers.unbind(1)
         both = 0.25 * (left + right)
         kinds = torch.stack([left, right, both + 0.5 * alike, both - 0.5 * alike], dim=1)
-        widths = self._group_widths(kinds)
-        relative = kinds.clamp_min(0.0) / ((level + FLOOR)[:, None, :, None] * widths)
-        return (relative + 1e-8).sqrt().sqrt(), recent, known
+        widths = [float(bins) for bands, groups, bins in self.config.bands for _ in range(bands * groups)]
+        each = torch.tensor(widths, dtype=kinds.dtype, device=kinds.device)
+        relative = kinds.clamp_min(0.0) / ((level + FLOOR)[:, None, :, None] * each)
+        return (relative + 1e-8).sqrt().sqrt()
+
+    def tokens(self, seen: Tensor) -> Tensor:
+        """What goes into the blocks. Shape `(b, 4, t, g)` -> `(b, n, k, d)`."""
+        count = seen.shape[2] // self.config.times_per_token
+        rows = torch.cat(self.split(self._by_band(seen)))  # (k, b * n, d)
+        bands, _, width = rows.shape
+        return rows.reshape(bands, -1, count, width).permute(1, 2, 0, 3).contiguous()
+
+    def read_out(self, x: Tensor) -> Tensor:
+        """The masks that come out of the blocks. Shape `(b, n, k, d)` -> `(b, s, c, t, g)`."""
+        count = x.shape[1]
+        x = self.norm(x).permute(2, 0, 1, 3).flatten(1, 2)  # (k, b * n, d)
+        rows = torch.split_with_sizes(x, [bands for bands, _, _ in self.config.bands])
+        hidden = [functional.silu(row) for row in self.heads(rows)]
+        return torch.softmax(self._by_group(self.masks_of(hidden), count).float(), dim=1)
 
     def _level(self, energy: Tensor, state: State | None) -> tuple[Tensor, Tensor, int]:
         """The mean of `(b, t)` over the level's window, of what is there of it."""
@@ -234,11 +240,6 @@ class BandMixer(SpectralNetwork):
         counts = (place + after + 1).clamp_max(times) - (place - before).clamp_min(0)
         return sums / counts, energy, 0
 
-    def _group_widths(self, like: Tensor) -> Tensor:
-        """How many bins each group has. Shape `(g,)`."""
-        widths = [float(bins) for bands, groups, bins in self.config.bands for _ in range(bands * groups)]
-        return torch.tensor(widths, dtype=like.dtype, device=like.device)
-
     def _by_band(self, seen: Tensor) -> list[Tensor]:
         """`(b, kinds, t, g)` as one `(bands, b * n, features)` per row of bands."""
         each = self.config.times_per_token
@@ -247,9 +248,8 @@ class BandMixer(SpectralNetwork):
         for bands, groups, _ in self.config.bands:
             row = seen[..., first : first + bands * groups]
             first += bands * groups
-            row = row.unflatten(3, (bands, groups)).unflatten(
-                2, (-1, each)
-            )  # (b, kinds, n, each, bands, groups)
+            batch, kinds, times, _ = row.shape
+            row = row.reshape(batch, kinds, times // each, each, bands, groups)
             rows.append(row.permute(4, 0, 2, 1, 3, 5).flatten(3).flatten(1, 2))
         return rows
 
@@ -297,7 +297,7 @@ class _PerBand(nn.Module):
         ]
 
 
-class _Block(nn.Module):
+class MixerBlock(nn.Module):
     """One step along time, then one across bands, both added to what came in. `(b, n, k, d)` throughout."""
 
     def __init__(self, config: BandMixerConfig, dilation: int) -> None:
@@ -329,10 +329,16 @@ class _Block(nn.Module):
                 if history is None
                 else torch.cat([history.to(seen.dtype), seen], dim=1)
             )
-        # As (b, d, n, k), channels last in memory: the same bytes.
-        moved = self.along_time(seen.permute(0, 3, 1, 2)).permute(0, 2, 3, 1)
-        x = x + self.after_time(functional.silu(moved))
-        known = self.to_shared(self.before_bands(x)).flatten(2)  # (b, n, k * shared)
-        mixed = self.mix_out(functional.silu(self.mix_in(known))).unflatten(2, (x.shape[2], -1))
-        x = x + self.from_shared(functional.silu(mixed))
+        x = self.mixed(x, self.along_time(seen.permute(0, 3, 1, 2)))
         return x, seen[:, -self.reach :]
+
+    def mixed(self, x: Tensor, moved: Tensor) -> Tensor:
+        """What comes out for `x` whose convolution along time gave `moved`.
+
+        Shape: `(b, n, k, d)` and `(b, 2 * d, n, k)`, channels last in memory: the same order of bytes.
+        """
+        x = x + self.after_time(functional.silu(moved.permute(0, 2, 3, 1)))
+        known = self.to_shared(self.before_bands(x)).flatten(2)  # (b, n, k * shared)
+        mixed = self.mix_out(functional.silu(self.mix_in(known)))
+        out: Tensor = x + self.from_shared(functional.silu(mixed.reshape(*x.shape[:3], -1)))
+        return out

@@ -18,7 +18,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from ..errors import ArgumentValueError
-from .band_mixer import FLOOR, BandMixer, _Block
+from .band_mixer import BandMixer, MixerBlock
 from .spectral_network import SpectralNetwork
 
 
@@ -83,22 +83,22 @@ class BandMixerStream:
         if times % each:
             raise ArgumentValueError(f"a chunk must be a multiple of {each} spectra; got {times}")
         mix, mix_held = _shifted(held.mix, spectra, 2)
-        powers = network._powers(spectra)
-        energy = torch.cat([held.energy, powers[:, :2].sum(dim=(1, 3)) / (2 * network.config.bins)], dim=1)
+        powers = network.powers(spectra)
+        energy = torch.cat([held.energy, network.energy(powers)], dim=1)
         powers, powers_held = _shifted(held.powers, powers, 2)
         first = held.times - self._late_levels
-        x = self._tokens(powers, self._level(energy, first, times), first)
+        x = network.tokens(self._inside(network.seen(powers, self._level(energy, first, times)), first, 1, 2))
         token = first // each
         passed, seen = [], []
         for block, block_passed, block_seen in zip(network.blocks, held.passed, held.seen, strict=True):
-            block = cast(_Block, block)
+            block = cast(MixerBlock, block)
             window = torch.cat([block_seen, self._inside(block.before_time(x), token, each, 1)], dim=1)
             seen.append(window[:, x.shape[1] :])
             x, left = _shifted(block_passed, x, 1)
             passed.append(left)
             x = _through(block, x, window)
             token -= block.reach // 2
-        estimates = network._per_bin(self._masks(x)) * mix.unsqueeze(1)
+        estimates = network.per_bin(network.read_out(x)) * mix.unsqueeze(1)
         self._held = _Held(
             mix_held, powers_held, energy[:, times:], tuple(passed), tuple(seen), held.times + times
         )
@@ -121,28 +121,6 @@ class BandMixerStream:
             after = after.clamp_max(self._end)
         return sums / (after - (place - reach).clamp_min(0)).clamp_min(1)
 
-    def _tokens(self, powers: Tensor, level: Tensor, first: int) -> Tensor:
-        """What the network sees of spectra `first` and on. Shape `(b, 3, t, g)` -> `(b, n, k, d)`."""
-        network = self._network
-        left, right, alike = powers.unbind(1)
-        both = 0.25 * (left + right)
-        kinds = torch.stack([left, right, both + 0.5 * alike, both - 0.5 * alike], dim=1)
-        relative = kinds.clamp_min(0.0) / ((level + FLOOR)[:, None, :, None] * network._group_widths(kinds))
-        seen = self._inside((relative + 1e-8).sqrt().sqrt(), first, 1, 2)
-        tokens = seen.shape[2] // network.config.times_per_token
-        rows = torch.cat(network.split(network._by_band(seen)))  # (k, b * n, d)
-        bands, _, width = rows.shape
-        return rows.reshape(bands, -1, tokens, width).permute(1, 2, 0, 3).contiguous()
-
-    def _masks(self, x: Tensor) -> Tensor:
-        """The heads. Shape `(b, n, k, d)` -> `(b, s, c, t, g)`."""
-        network = self._network
-        tokens = x.shape[1]
-        x = network.norm(x).permute(2, 0, 1, 3).flatten(1, 2)
-        rows = torch.split_with_sizes(x, [bands for bands, _, _ in network.config.bands])
-        hidden = [functional.silu(row) for row in network.heads(rows)]
-        return torch.softmax(network._by_group(network.masks_of(hidden), tokens).float(), dim=1)
-
     def _inside(self, values: Tensor, first: int, each: int, dim: int) -> Tensor:
         """Zero what lies before the stream or after its end along `dim`, in steps of `each` spectra."""
         count = values.shape[dim]
@@ -154,16 +132,13 @@ class BandMixerStream:
         return values * ((place >= 0) & (place < end)).view(shape)
 
 
-def _through(block: _Block, x: Tensor, window: Tensor) -> Tensor:
+def _through(block: MixerBlock, x: Tensor, window: Tensor) -> Tensor:
     """A block whose convolution sees `window` instead of the zeros it would pad `x` with."""
     conv = block.along_time
     dilation = (block.reach // 2, 1)
-    moved = functional.conv2d(window.permute(0, 3, 1, 2), conv.weight, conv.bias, dilation=dilation)
-    x = x + block.after_time(functional.silu(moved.permute(0, 2, 3, 1)))
-    known = block.to_shared(block.before_bands(x)).flatten(2)  # (b, n, k * shared)
-    mixed = block.mix_out(functional.silu(block.mix_in(known))).unflatten(2, (x.shape[2], -1))
-    out: Tensor = x + block.from_shared(functional.silu(mixed))
-    return out
+    return block.mixed(
+        x, functional.conv2d(window.permute(0, 3, 1, 2), conv.weight, conv.bias, dilation=dilation)
+    )
 
 
 def _shifted(held: Tensor, new: Tensor, dim: int) -> tuple[Tensor, Tensor]:

@@ -50,6 +50,10 @@ class Plan:
     info: AudioInfo
     model: str
     """The separator's resolved name, never `default`."""
+    weights_sha256: str | None
+    """Of the tensors of the network that separates, if it is one of ours."""
+    weights_identity: str | None
+    """A hash over all of its checkpoint that its estimates depend on."""
     stems: tuple[str, ...]
     """The names the residual policy leaves (with `residual` under the policy `file`)."""
     start: int
@@ -105,7 +109,7 @@ def plan_render(spec: RenderSpec) -> Plan:
     """
     with open_audio(spec.source) as reader:
         info = reader.info
-    model, stems = _stems(spec)
+    model, weights, stems = _stems(spec)
     _check_names(spec, info, stems)
     check_format(spec.format, spec.sample_rate or info.sample_rate, info.channels)
     start, end = _region(spec, info)
@@ -117,7 +121,7 @@ def plan_render(spec: RenderSpec) -> Plan:
             for output in outputs
         )
     manifest_path = spec.out / naming.manifest_name(spec.filename, _values(spec, info, model), spec.tree)
-    plan = Plan(spec, info, model, stems, start, end, outputs, manifest_path, None)
+    plan = Plan(spec, info, model, *weights, stems, start, end, outputs, manifest_path, None)
     check_collisions(plan.paths)
     return look_again(plan)
 
@@ -141,12 +145,14 @@ def check_collisions(paths: list[Path]) -> None:
             )
 
 
-def _stems(spec: RenderSpec) -> tuple[str, tuple[str, ...]]:
+def _stems(spec: RenderSpec) -> tuple[str, tuple[str | None, str | None], tuple[str, ...]]:
+    """The model's name, the hashes of its weights, and the stems that are left."""
     if spec.stems_from is not None:
         model, stems = "stems-from", tuple(find_stems(spec.stems_from))
-        return model, stems_after(spec.residual, stems, residual_stem_of(stems))
+        return model, (None, None), stems_after(spec.residual, stems, residual_stem_of(stems))
     entry = separator_entry(spec.model)
-    return entry.name, stems_after(spec.residual, entry.stems, entry.residual_stem)
+    stems = stems_after(spec.residual, entry.stems, entry.residual_stem)
+    return entry.name, (entry.weights_sha256, entry.identity), stems
 
 
 def complement(name: str) -> str | None:

@@ -27,6 +27,7 @@ def fingerprints(plan: Plan, source_hash: str) -> dict[Path, str]:
         "stembridge": version("stembridge"),
         "source": source_hash,
         "model": plan.model,
+        "weights": plan.weights_identity,
         "stems_from": _folder_facts(spec.stems_from) if spec.stems_from is not None else None,
         "options": dict(spec.options),
         "device": device(plan),
@@ -127,7 +128,12 @@ def file_entry(plan: Plan, output: Output, file: OutputFile, render_id: str, pri
 def render_entry(plan: Plan, source_hash: str, null_db: float | None, warnings: Sequence[str]) -> RenderEntry:
     """Describe what all files of a render have in common."""
     spec = plan.spec
-    model = {"name": plan.model, "stems": list(plan.stems), "stembridge": version("stembridge")}
+    model = {
+        "name": plan.model,
+        "weights_sha256": plan.weights_sha256,
+        "stems": list(plan.stems),
+        "stembridge": version("stembridge"),
+    }
     parameters: dict[str, Any] = {
         "stems_from": None if spec.stems_from is None else str(spec.stems_from.resolve()),
         "residual": spec.residual,
@@ -194,5 +200,5 @@ def write_manifest(plan: Plan, render: RenderEntry, entries: Sequence[FileEntry]
 
 def device(plan: Plan) -> str:
     """The device as far as it matters: training-free separators run on the CPU whatever is asked for."""
-    known = plan.spec.stems_from is None and separator_entry(plan.model).uses_device
+    known = plan.spec.stems_from is None and separator_entry(plan.spec.model).uses_device
     return plan.spec.device if known else "cpu"

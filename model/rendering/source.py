@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import queue
 import threading
-from collections.abc import Generator, Iterator
+from collections.abc import Generator, Iterator, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
 from importlib.metadata import version
@@ -14,9 +14,9 @@ from typing import Self
 
 from ..audio import Audio
 from ..cache_entry import CacheWriter
-from ..errors import AudioFileError
+from ..errors import AudioFileError, ModelMissingError
 from ..files.decoder import AudioReader
-from ..registry import create_separator
+from ..registry import create_separator, separator_entry
 from ..separation import Separated, StemStream
 from ..separators.cached import CachedSeparator, RecordingSeparator
 from ..separators.protocol import Separator
@@ -28,6 +28,7 @@ from .record import device
 BLOCK_FRAMES = 1 << 16
 _READ_AHEAD_BLOCKS = 3
 _SOUND_DEPENDS_ON = ("stembridge", "pedalboard", "soundfile", "soxr", "numpy", "scipy")
+_NETWORKS_DEPEND_ON = ("torch",)
 
 
 @dataclass(frozen=True)
@@ -92,8 +93,8 @@ class OpenSeparator:
     """Whether its stems come from the cache."""
     recording: CacheWriter | None = None
     """The cache entry it fills as it goes, if any."""
-    warnings: tuple[str, ...] = ()
-    """What is wrong with the stems' files."""
+    warnings: Sequence[str] = ()
+    """What is wrong with the stems' files; of a separator, what it has said so far."""
 
 
 def open_separator(plan: Plan, source_hash: str, cache: StemCache | None, stack: ExitStack) -> OpenSeparator:
@@ -106,17 +107,19 @@ def open_separator(plan: Plan, source_hash: str, cache: StemCache | None, stack:
         stems = StemsFrom(spec.stems_from, info.sample_rate, info.channels, frames=info.frames)
         stack.enter_context(stems)
         return OpenSeparator(stems, warnings=stems.warnings)
+    entry = separator_entry(spec.model)
+    if entry.identity != plan.weights_identity:
+        raise ModelMissingError(f"{entry.weights} was replaced while it was in use: render again")
+    depends_on = _SOUND_DEPENDS_ON + (_NETWORKS_DEPEND_ON if entry.uses_device else ())
     key = CacheKey.of(
         source_hash,
         plan.model,
         sample_rate=info.sample_rate,
         channels=info.channels,
         frames=info.frames,
+        weights=plan.weights_identity,
         parameters={
-            **{
-                name: version(name)
-                for name in ("stembridge", "pedalboard", "soundfile", "soxr", "numpy", "scipy")
-            },
+            **{name: version(name) for name in depends_on},
             "codec": info.codec,
             "options": dict(spec.options),
             "device": device(plan),
@@ -125,11 +128,12 @@ def open_separator(plan: Plan, source_hash: str, cache: StemCache | None, stack:
     if cache is not None and (cached := cache.lookup(key)) is not None:
         stack.callback(cached.close)
         return OpenSeparator(CachedSeparator(cached), cached=True)
+    said: list[str] = []
     separator = create_separator(
-        plan.model, info.sample_rate, info.channels, device=spec.device, **spec.options
+        spec.model, info.sample_rate, info.channels, device=spec.device, warn=said.append, **spec.options
     )
     if cache is None or plan.region:
-        return OpenSeparator(separator)
+        return OpenSeparator(separator, warnings=said)
     writer = cache.store(
         key,
         separator=separator.name,
@@ -140,7 +144,7 @@ def open_separator(plan: Plan, source_hash: str, cache: StemCache | None, stack:
         frames=info.frames,
     )
     stack.callback(writer.abort)  # does nothing once the song is complete
-    return OpenSeparator(RecordingSeparator(separator, writer), recording=writer)
+    return OpenSeparator(RecordingSeparator(separator, writer), recording=writer, warnings=said)
 
 
 class ReadAhead:

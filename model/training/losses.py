@@ -79,7 +79,8 @@ def _magnitudes(network: SpectralNetwork, mix: Tensor) -> Tensor:
 
 def _energy(spectra: Tensor) -> Tensor:
     """Over the last three axes of complex spectra."""
-    return torch.linalg.vector_norm(torch.view_as_real(spectra).flatten(-2), dim=(-3, -2, -1)).square()
+    root: Tensor = torch.linalg.vector_norm(torch.view_as_real(spectra).flatten(-2), dim=(-3, -2, -1))
+    return root.square()
 
 
 def _mean(values: Tensor, present: Tensor) -> Tensor:

@@ -174,7 +174,8 @@ class _Run:
             return_complex=True,
         )
         # (b * s * c, f, t) -> (b, s, c, t, f)
-        spectra = spectra.transpose(1, 2).unflatten(0, stems.shape[:3]).contiguous()
+        _, bins, times = spectra.shape
+        spectra = spectra.transpose(1, 2).reshape(*stems.shape[:3], times, bins)
         with self._autocast():
             return self.loss(self.network, spectra.sum(dim=1), spectra, present)
 
@@ -319,7 +320,7 @@ def _tracks(spec: TrainingSpec) -> list[Track]:
 
 
 def _tensors(path: object) -> dict[str, Tensor]:
-    with safe_open(str(path), framework="pt") as file:  # type: ignore[no-untyped-call]
+    with safe_open(str(path), framework="pt") as file:
         return {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
 
 
