@@ -34,6 +34,6 @@ def test_the_demo_makes_stems_remixes_and_a_picture(tmp_path: Path) -> None:
     printed = run(EXAMPLES / "demo.py", str(tmp_path))
     assert "null depth -" in printed
     assert "x real time" in printed
-    assert (tmp_path / "stems/classic/Demo Song/Demo Song - vocals.wav").is_file()
-    assert (tmp_path / "remixes/classic/Demo Song/Demo Song - karaoke.flac").is_file()
+    assert (tmp_path / "stems/band-mixer/Demo Song/Demo Song - vocals.wav").is_file()
+    assert (tmp_path / "remixes/band-mixer/Demo Song/Demo Song - karaoke.flac").is_file()
     assert (tmp_path / "Demo Song.png").read_bytes().startswith(b"\x89PNG")
