@@ -186,6 +186,7 @@ def _presets() -> Iterator[Check]:
 
 def _models(config: Config) -> Iterator[Check]:
     from stembridge.model.registry import list_separators, resolve, separator_entry
+    from stembridge.model.weights_files import models_folder
 
     names = ", ".join(entry.name for entry in list_separators())
     try:
@@ -202,6 +203,7 @@ def _models(config: Config) -> Iterator[Check]:
         else f" ({chosen} is chosen)"
     )
     yield Check("models", "ok", names + meant)
+    yield Check("models folder", "ok", f"{models_folder()}: for weights that were fetched by hand")
 
 
 def installed(module: str) -> bool:
