@@ -209,6 +209,49 @@ ADDRESSES: tuple[Address, ...] = (
         "`/import/done ,iis` job stems daw, or `/import/failed ,iss` job code text",
     ),
     Address(
+        "/song/load", (_string("path"),), lambda _, a: c.LoadSong(a["path"]),
+        "make a song, or a folder of stems, ready to play", "`/song/loaded ,sfs` song length next",
+    ),
+    Address(
+        "/song/next", (), lambda *_: c.NextSong(),
+        "the next song of the list", "`/song/loaded`", trigger=True,
+    ),
+    Address(
+        "/setlist/load", (_string("path"),), lambda _, a: c.LoadSetlist(a["path"]),
+        "a list of songs: each is separated while the one before it plays", "`/song/loaded`",
+    ),
+    Address("/transport/play", (), lambda *_: c.Play(), "play", "`/transport/state`", trigger=True),
+    Address(
+        "/transport/stop", (), lambda *_: c.Stop(),
+        "stop, and stay there", "`/transport/state`", trigger=True,
+    ),
+    Address(
+        "/transport/locate", (_number("position", "s"),), lambda _, a: c.Locate(a["position"]),
+        "go to a position", "`/transport/state`",
+    ),
+    Address(
+        "/transport/loop", (_number("start", "s", optional=True), _number("end", "s", optional=True)),
+        lambda _, a: c.Loop(a.get("start", 0.0), a.get("end", 0.0)),
+        "play a part over and over; without arguments: no longer", "`/transport/state`",
+    ),
+    Address(
+        "/transport/state", (), lambda *_: c.AskTransport(),
+        "ask what plays, and where", "`/transport/state ,sffs` state position length song", trigger=True,
+    ),
+    Address(
+        "/player/state", (), lambda *_: c.AskPlayer(),
+        "ask for the audio device",
+        "`/player/state ,ssiifii` state device rate buffer latency underruns overloads", trigger=True,
+    ),
+    Address(
+        "/automation/record", (Argument("on", "switch"),), lambda _, a: c.RecordAutomation(a["on"]),
+        "keep every fader's move with its place in the song, while it plays", "`/automation/record ,i`",
+    ),
+    Address(
+        "/automation/save", (_string("name"),), lambda _, a: c.SaveAutomation(a["name"]),
+        "write them into a file, for `render --automation`", "`/automation/saved ,ssi` name path moves",
+    ),
+    Address(
         "/subscribe",
         (
             _string("prefix", optional=True),
@@ -280,6 +323,11 @@ PUSHES: tuple[Push, ...] = (
     Push("/job/cancelled", "is", "job tag; nothing of it is left"),
     Push("/job/current/progress", "f", "the running job's fraction, for a widget"),
     Push("/job/current/text", "s", "the running job in words, for a widget"),
+    Push("/transport/position", "f", "seconds, ten times a second while it plays"),
+    Push(
+        "/meter/{stem}", "ff", "peak and RMS of a stem or `master` in dBFS, 20 times a second while it plays"
+    ),
+    Push("/player/problem", "ss", "code text: a gap, an overload, a device that is gone"),
     Push("/stem/list/changed", "", "other stems are there: ask `/stem/list`"),
     Push("/update", "i", "1: all values follow; 0: that was all"),
     Push("/error", "ssss", "code address text tag"),
@@ -440,6 +488,8 @@ def to_messages(event: e.Event, position_of: Callable[[float], float]) -> tuple[
                 Message("/job/current/progress", (float(fraction),)),
                 Message("/job/current/text", (f"{tag or job}: {stage} {fraction:.0%}",)),
             )
+        case e.Metered(stem, peak_db, rms_db):
+            return (Message(f"/meter/{stem}", (float(peak_db), float(rms_db))),)
         case e.Pong(arguments):
             return (Message("/pong", tuple(arguments)),)
     if type(event) in _PLAIN:
@@ -476,6 +526,16 @@ _PLAIN: dict[type[e.Event], tuple[str, ...]] = {
     e.MidiForgotten: ("/midi/forgotten", "address"),
     e.MidiMapping: ("/midi/mapping", "address", "control", "kind"),
     e.MidiMapEnd: ("/midi/map/end", "count"),
+    e.TransportState: ("/transport/state", "state", "position_s", "length_s", "song"),
+    e.TransportPosition: ("/transport/position", "position_s"),
+    e.SongLoaded: ("/song/loaded", "song", "length_s", "next"),
+    e.PlayerState: (
+        "/player/state", "state", "device", "sample_rate", "buffer_frames", "latency_s", "underruns",
+        "overloads",
+    ),
+    e.PlayerProblem: ("/player/problem", "code", "text"),
+    e.AutomationSaved: ("/automation/saved", "name", "path", "moves"),
+    e.AutomationRecording: ("/automation/record", "on"),
     e.Subscribed: ("/subscribed", "prefix", "client", "lease_s"),
     e.Unsubscribed: ("/unsubscribed", "prefix"),
     e.SnapshotFrame: ("/update", "begins"),

@@ -248,6 +248,77 @@ class ListMidi(Command):
     """Ask which control moves what."""
 
 
+# Playing.
+
+
+@dataclass(frozen=True)
+class LoadSong(Command):
+    """Make a song, or a folder of stems, ready to play from its start; what plays fades out."""
+
+    path: str
+
+
+@dataclass(frozen=True)
+class LoadSetlist(Command):
+    """Take a list of songs to play one after another."""
+
+    path: str
+
+
+@dataclass(frozen=True)
+class NextSong(Command):
+    """Go on to the next song of the list."""
+
+
+@dataclass(frozen=True)
+class Play(Command):
+    """Play from where the transport stands."""
+
+
+@dataclass(frozen=True)
+class Stop(Command):
+    """Stop, and stay there."""
+
+
+@dataclass(frozen=True)
+class Locate(Command):
+    """Go to a position in seconds, playing on if it plays."""
+
+    position_s: float
+
+
+@dataclass(frozen=True)
+class Loop(Command):
+    """Play a part over and over, from `start_s` to `end_s`; both 0: no longer."""
+
+    start_s: float = 0.0
+    end_s: float = 0.0
+
+
+@dataclass(frozen=True)
+class AskTransport(Command):
+    """Ask what plays, and where."""
+
+
+@dataclass(frozen=True)
+class AskPlayer(Command):
+    """Ask for the audio device, its latency, and what went wrong there."""
+
+
+@dataclass(frozen=True)
+class RecordAutomation(Command):
+    """Keep every move of a fader, with the position in the song, while it plays; or stop doing so."""
+
+    on: bool
+
+
+@dataclass(frozen=True)
+class SaveAutomation(Command):
+    """Write what was kept for the loaded song into a file beside the renders."""
+
+    name: str
+
+
 # The conversation itself; answered by the edge it came in at.
 
 

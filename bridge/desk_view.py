@@ -95,7 +95,7 @@ class DeskView:
                 self.strip(stem).soloed = bool(on)
             case ["stem", str(stem), "pan"], (float(pan),):
                 self.strip(stem).pan = pan
-            case ["meter", "stem", str(stem)], (float(peak_db), float(rms_db)):
+            case ["meter", str(stem)], (float(peak_db), float(rms_db)):
                 self.strip(stem).peak_db, self.strip(stem).rms_db = peak_db, rms_db
             case ["master", "gain"], (float(gain_db),):
                 self.master_gain_db = gain_db

@@ -353,6 +353,82 @@ class MidiMapEnd(Event):
     count: int
 
 
+# Playing.
+
+
+@dataclass(frozen=True)
+class TransportState(Event):
+    """What plays and where: `state` is `empty loading stopped playing`."""
+
+    state: str
+    position_s: float
+    length_s: float
+    song: str
+
+
+@dataclass(frozen=True)
+class TransportPosition(Event):
+    """Where it has got to, ten times a second while it plays."""
+
+    position_s: float
+
+
+@dataclass(frozen=True)
+class SongLoaded(Event):
+    """A song is ready to play; the seconds are its length."""
+
+    song: str
+    length_s: float
+    next: str
+    """The song after it, being separated ahead; empty: none."""
+
+
+@dataclass(frozen=True)
+class Metered(Event):
+    """Peak and RMS of a stem (or `master`) over the last twentieth of a second, in dBFS."""
+
+    stem: str
+    peak_db: float
+    rms_db: float
+
+
+@dataclass(frozen=True)
+class PlayerState(Event):
+    """How the audio device stands: `state` is `off running lost`; gaps are counted from its start."""
+
+    state: str
+    device: str
+    sample_rate: int
+    buffer_frames: int
+    latency_s: float
+    underruns: int
+    overloads: int
+
+
+@dataclass(frozen=True)
+class PlayerProblem(Event):
+    """Something that was heard, or will be: `underrun overload device_lost streamer_lost bad_file ...`."""
+
+    code: str
+    text: str
+
+
+@dataclass(frozen=True)
+class AutomationSaved(Event):
+    """The moves of a performance are in a file."""
+
+    name: str
+    path: str
+    moves: int
+
+
+@dataclass(frozen=True)
+class AutomationRecording(Event):
+    """Whether moves are kept."""
+
+    on: bool
+
+
 # The conversation.
 
 

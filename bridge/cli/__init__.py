@@ -17,6 +17,7 @@ from importlib.metadata import version
 
 COMMANDS: dict[str, str] = {
     "render": "turn songs into stems and remixes",
+    "run": "do the renders that a file of jobs asks for, as one batch",
     "plot": "draw spectrograms of a song and its stems",
     "models": "list the separators",
     "presets": "list the presets, or describe one",
@@ -25,6 +26,10 @@ COMMANDS: dict[str, str] = {
     "synth": "make multitrack songs to train on",
     "train": "train a network",
     "cache": "size or clear the stem cache",
+    "serve": "let a DAW trigger renders and ride stem gains, over OSC and MIDI",
+    "desk": "faders and jobs of a running bridge, in the terminal",
+    "send": "send one message to a running bridge, and print its answer",
+    "addresses": "list the OSC addresses",
     "doctor": "say what is set up, what is missing, and why a setting holds",
 }
 

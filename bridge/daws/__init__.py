@@ -1,0 +1,1 @@
+"""Links to DAWs: one dialect, one file."""

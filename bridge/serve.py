@@ -1,0 +1,102 @@
+"""The process a DAW talks to: everything put together, started in order, ended in reverse.
+
+Control, in the terms of the architecture: one loop, no torch, nothing that waits.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+import os
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+from stembridge.model.errors import StembridgeError
+
+from .config import Config
+from .daws.catalogue import make_link
+from .daws.service import DawService
+from .desk_file import DeskFile, load_session
+from .hub import Hub
+from .jobs.service import JobService
+from .jobs.state_folder import StateFolder
+from .midi.service import MidiService
+from .osc.announcement import Announcement
+from .osc.service import OscService
+from .osc.transports import Ports, Transports
+from .serve_settings import ServeSettings
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class Started:
+    """What a bridge says when it is ready."""
+
+    hosts: Sequence[str]
+    ports: Ports
+    links: Sequence[str]
+    midi: str
+    announced: bool
+
+
+async def serve(
+    settings: ServeSettings,
+    config: Config,
+    stop: asyncio.Event,
+    started: Callable[[Started], None],
+) -> None:
+    """Run a bridge until `stop` is set. Raises StembridgeError for what keeps it from starting."""
+    async with contextlib.AsyncExitStack() as stack:
+        state = stack.enter_context(StateFolder(settings.state))
+        desk_path = state.path / "desk.json"
+        hub = Hub(load_session(desk_path, settings.fader_law))
+        hub.start()
+        stack.push_async_callback(hub.close)
+
+        jobs = JobService(hub, state, settings, config)
+        osc = OscService(hub, jobs_waiting=lambda: jobs.waiting)
+        transports = Transports(osc)
+        ports = await transports.open(settings.hosts, settings.port)
+        stack.push_async_callback(transports.close)
+        state.note(os.getpid(), ports.udp)
+
+        desk_file = DeskFile(hub, desk_path)
+        desk_file.start()
+        stack.push_async_callback(desk_file.close)
+        await jobs.start()
+        stack.push_async_callback(jobs.close)
+        osc.start()
+        stack.callback(osc.close)
+        for client in settings.clients:
+            osc.add_permanent(transports.peer(client.host, client.port), client.prefix)
+
+        links = [make_link(hub, daw.name, daw.options) for daw in settings.daws]
+        daws = DawService(hub, links, jobs.stems_of)
+        daws.start()
+        stack.push_async_callback(daws.close)
+        midi = ""
+        if settings.midi.wanted:
+            service = MidiService(
+                hub,
+                input_name=settings.midi.input,
+                output_name=settings.midi.output,
+                midi_map=settings.midi.map,
+                takeover=settings.midi.takeover,
+                channel=settings.midi.channel,
+                notes=settings.midi.notes,
+                state=state.path,
+            )
+            midi = await service.start()
+            stack.push_async_callback(service.close)
+        announced = False
+        if settings.announce:
+            announcement = Announcement(settings.hosts, ports.udp)
+            announced = await announcement.start()
+            stack.push_async_callback(announcement.close)
+        started(Started(settings.hosts, ports, [link.name for link in links], midi, announced))
+        await stop.wait()
+
+
+__all__ = ["Started", "StembridgeError", "serve"]
