@@ -37,7 +37,7 @@ SCHEMA = 1
 PATH_VARIABLE = "STEMBRIDGE_CONFIG"
 DEFAULT_TEMPLATE = "{model}/{track}/{track} - {stem}.{ext}"
 
-LATER_TABLES = ("serve", "midi", "daw", "osc")
+LATER_TABLES = ("serve", "midi", "player", "daw", "osc")
 """Settings of `serve`: kept as they are, and left to it."""
 
 

@@ -4,7 +4,7 @@ A peer is anything that shows values and moves them: an OSC client, a MIDI contr
 rules, measured against hosts that repeat every message they get:
 
 1. a peer is not told of its own move, unless the value became another one on the way (clamped, snapped);
-2. what a peer repeats of what it was just told is no move of its own; any other value is;
+2. what a peer repeats of what it was just told is no move of its own, also when it comes late; any other is;
 3. while a hand is on a control nothing is sent to it;
 4. a control is told at most so often, the latest value wins, and the last one always arrives;
 5. when a move has ended, everybody is told its end once, the mover too.
@@ -13,8 +13,9 @@ rules, measured against hosts that repeat every message they get:
 from __future__ import annotations
 
 import asyncio
+from collections import deque
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 ECHO_S = 0.5
 SETTLE_S = 0.25
@@ -24,15 +25,19 @@ SETTLE_S = 0.25
 class _Control:
     """One value at one peer."""
 
-    told: float | None = None
-    """What the peer was last told."""
     told_at: float = -1e9
+    """When the peer was last told anything."""
+    tellings: deque[tuple[float, float]] = field(default_factory=lambda: deque(maxlen=64))
+    """What it was told lately, and when: a busy peer repeats a value after it was told the next ones."""
     heard: float | None = None
     """What the peer last said itself, since it was told anything."""
     waiting: float | None = None
     touched: bool = False
     timer: asyncio.TimerHandle | None = None
     settling: asyncio.TimerHandle | None = None
+
+    def told_lately(self, value: float, resolution: float, now: float) -> bool:
+        return any(abs(value - told) <= resolution and now - at < ECHO_S for told, at in self.tellings)
 
 
 class Feedback:
@@ -61,8 +66,7 @@ class Feedback:
         """Note what the peer says; False where that is only an echo of what it was told."""
         known = self._controls.setdefault(control, _Control())
         now = asyncio.get_running_loop().time()
-        repeated = known.told is not None and abs(value - known.told) <= self._resolution(control)
-        if self._echoes and repeated and known.heard is None and now - known.told_at < ECHO_S:
+        if self._echoes and known.heard is None and known.told_lately(value, self._resolution(control), now):
             return False
         known.heard = value
         known.waiting = None
@@ -76,6 +80,9 @@ class Feedback:
             self._settle_later(control, known, value)
             if same:
                 return
+        elif known.settling is not None:  # the move has been overtaken; its end would be an old value
+            known.settling.cancel()
+            known.settling = None
         known.waiting = value
         self._flush(control, known)
 
@@ -105,7 +112,8 @@ class Feedback:
             known.timer = loop.call_later(wait, self._due, control, known)
             return
         value, known.waiting = known.waiting, None
-        known.told, known.told_at, known.heard = value, loop.time(), None
+        known.told_at, known.heard = loop.time(), None
+        known.tellings.append((value, known.told_at))
         self._send(control, value)
 
     def _due(self, control: str, known: _Control) -> None:

@@ -169,6 +169,9 @@ async def _all_of(tasks: tuple[asyncio.Task[None], ...]) -> None:
 _ANSWERS = (e.StripValue, e.MasterValue, e.StemItem, e.StemListEnd, e.SceneItem, e.SceneListEnd)
 _NOTED = (e.SceneStored, e.SceneRecalled, e.SceneForgotten)
 
+REPLIED = (*_NOTED, e.JobAccepted, e.ImportDone, e.ImportFailed, e.TrackBound, e.MidiForgotten, e.MidiLearned)
+"""News to everybody that whoever asked for it has had as an answer."""
+
 
 def problem(error: Exception, command: c.Command, address: str) -> e.Problem:
     """What a sender is told of an error."""

@@ -12,8 +12,6 @@ import os
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-from stembridge.model.errors import StembridgeError
-
 from .config import Config
 from .daws.catalogue import make_link
 from .daws.service import DawService
@@ -25,6 +23,8 @@ from .midi.service import MidiService
 from .osc.announcement import Announcement
 from .osc.service import OscService
 from .osc.transports import Ports, Transports
+from .player.playable import find_playable
+from .player.service import PlayerService
 from .serve_settings import ServeSettings
 
 log = logging.getLogger(__name__)
@@ -72,6 +72,16 @@ async def serve(
         for client in settings.clients:
             osc.add_permanent(transports.peer(client.host, client.port), client.prefix)
 
+        player = PlayerService(
+            hub,
+            _player_settings(settings),
+            state.path / "player.sock",
+            lambda text: find_playable(settings.roots, text),
+            model=settings.player.model,
+        )
+        await player.start()
+        stack.push_async_callback(player.close)
+
         links = [make_link(hub, daw.name, daw.options) for daw in settings.daws]
         daws = DawService(hub, links, jobs.stems_of)
         daws.start()
@@ -88,7 +98,8 @@ async def serve(
                 notes=settings.midi.notes,
                 state=state.path,
             )
-            midi = await service.start()
+            service.start()
+            midi = settings.midi.input or "virtual ports"
             stack.push_async_callback(service.close)
         announced = False
         if settings.announce:
@@ -99,4 +110,12 @@ async def serve(
         await stop.wait()
 
 
-__all__ = ["Started", "StembridgeError", "serve"]
+def _player_settings(settings: ServeSettings) -> dict[str, object]:
+    """What the player's process is told when it starts."""
+    player = settings.player
+    return {
+        "fader_law": settings.fader_law,
+        "sample_rate": player.rate,
+        "outputs": dict(player.outputs),
+        "device": {"output": player.output, "buffer_frames": player.buffer},
+    }

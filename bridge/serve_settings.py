@@ -68,6 +68,21 @@ class MidiSettings:
 
 
 @dataclass(frozen=True)
+class PlayerSettings:
+    """What songs are played on, and how."""
+
+    output: str | None = None
+    """A device by name, part of it or number; None: the system's own."""
+    outputs: Mapping[str, str] = field(default_factory=dict)
+    """What goes to which of its outputs: `{"drums": "1-2"}`; nothing: the mix to the first two."""
+    rate: int | None = None
+    """Hz; None: the song's own."""
+    buffer: int = 512
+    """Frames."""
+    model: str = "default"
+
+
+@dataclass(frozen=True)
 class DawSettings:
     """One link: a name, and its options as text."""
 
@@ -91,6 +106,7 @@ class ServeSettings:
     no_progress_s: float = 120.0
     memory_gb: float | None = None
     midi: MidiSettings = field(default_factory=MidiSettings)
+    player: PlayerSettings = field(default_factory=PlayerSettings)
     daws: tuple[DawSettings, ...] = ()
     clients: tuple[OscClient, ...] = ()
 
@@ -106,6 +122,7 @@ class ServeSettings:
 
 _SERVE_KEYS = ("port", "listen", "roots", "out", "state", "fader_law", "no_progress_s", "memory_gb")
 _MIDI_KEYS = ("input", "output", "virtual", "map", "takeover", "channel", "notes")
+_PLAYER_KEYS = ("output", "outputs", "rate", "buffer", "model")
 _CLIENT_KEYS = ("host", "port", "prefix")
 
 
@@ -115,6 +132,7 @@ def settings_from(config: Config) -> ServeSettings:
     here = config.path or Path("config.toml")
     serve = _table(here, "serve", tables.get("serve", {}), _SERVE_KEYS)
     midi = _table(here, "midi", tables.get("midi", {}), _MIDI_KEYS)
+    player = _table(here, "player", tables.get("player", {}), _PLAYER_KEYS)
     daws = _tables(here, "daw", tables.get("daw", []))
     osc = _table(here, "osc", tables.get("osc", {}), ("client",))
     clients = [
@@ -138,6 +156,7 @@ def settings_from(config: Config) -> ServeSettings:
             settings,
             **serve,
             midi=MidiSettings(**midi),
+            player=PlayerSettings(**player),
             daws=tuple(_daw(here, one) for one in daws),
             clients=tuple(
                 OscClient(str(one["host"]), int(one["port"]), str(one.get("prefix", "/"))) for one in clients

@@ -101,6 +101,11 @@ class Session:
         """Whether `tick` has something to do."""
         return bool(self._fades)
 
+    @property
+    def fading_strips(self) -> tuple[str, ...]:
+        """The strips (and `master`) that are on their way."""
+        return tuple(self._fades)
+
     def apply(self, command: c.Command, now: float) -> tuple[e.Event, ...]:
         """Carry out one command at a time in seconds; return what changed, or the answers to a question.
 

@@ -96,7 +96,8 @@ class Mixer:
         if not 0 <= ramp_ms < math.inf:
             raise ArgumentValueError(f"ramp_ms must be 0 or more; got {ramp_ms}")
         self.residual_policy = residual_policy
-        ramp_frames = round(ramp_ms * sample_rate / 1000)
+        self._sample_rate = sample_rate
+        self._ramp_frames = ramp_frames = round(ramp_ms * sample_rate / 1000)
         self._lock = threading.Lock()
         self._state = self._checked(state or MixerState())
         self._faders = RampBank((len(self.stems) + 1) * channels, ramp_frames)
@@ -152,6 +153,12 @@ class Mixer:
         row: NDArray[np.float64] = rows[-1 if joined else stem_index(self.stems, stem)]
         return row
 
+    def set_ramp_ms(self, ramp_ms: float) -> None:
+        """How long the ramps of changes from now on take. Raises ArgumentValueError below 0."""
+        if not 0 <= ramp_ms < math.inf:
+            raise ArgumentValueError(f"ramp_ms must be 0 or more; got {ramp_ms}")
+        self._ramp_frames = round(ramp_ms * self._sample_rate / 1000)
+
     @property
     def unity(self) -> bool:
         """Whether the controls (not the ramps) leave the mix as it is."""
@@ -204,13 +211,15 @@ class Mixer:
 
     def _next_faders(self, state: MixerState, frames: int) -> Faders:
         if state is not self._fader_state and frames > 0:
-            self._faders.aim(self._targets(state).ravel(), jump=self._fader_state is None)
+            targets, jump = self._targets(state).ravel(), self._fader_state is None
+            self._faders.aim(targets, jump=jump, ramp_frames=self._ramp_frames)
             self._fader_state = state
         return Faders(self.stems, self.channels, self._faders.take(frames))
 
     def _next_master(self, state: MixerState, audio: Audio) -> Audio:
         if state is not self._master_state and audio.shape[-1] > 0:
-            self._master.aim(np.array([_master_gain(state)]), jump=self._master_state is None)
+            target, jump = np.array([_master_gain(state)]), self._master_state is None
+            self._master.aim(target, jump=jump, ramp_frames=self._ramp_frames)
             self._master_state = state
         out = audio.copy()
         for span in self._master.take(audio.shape[-1]):

@@ -16,6 +16,7 @@ from peers import require
 from stembridge.bridge.client import BridgeError, BridgeOfflineError, Client
 from stembridge.bridge.messages import Message, Value
 from stembridge.bridge.osc.packets import bundles, decode, encode
+from stembridge.bridge.osc.peer import Bucket
 from stembridge.bridge.osc.transports import PortInUseError
 from test_osc_packets import HOSTILE, NOW
 
@@ -257,14 +258,25 @@ def test_hostile_packets_hurt_nobody(bridge: RunningHub) -> None:
 
 def test_flood_of_requests_is_limited_and_said_so_but_values_are_not(bridge: RunningHub) -> None:
     with client(bridge) as flooder, client(bridge) as good:
+        flooder.set("/ping")
+        place = f"osc:udp:127.0.0.1:{flooder._socket.getsockname()[1]}"
+        bridge.osc.conversation.peers[place].bucket = Bucket(10, 0.0)  # as if it had used up its second
         for _ in range(20):
-            for packet in bundles([encode(Message("/version"))] * 1000, largest=60_000):
-                flooder._socket.send(packet)
-        assert collect(flooder, "/error")[-1].arguments[0] == "rate_limited"
+            flooder.send("/version")
+        heard = collect(flooder, "/error")
+        assert [m.address for m in heard].count("/version") == 10
+        assert heard[-1].arguments[0] == "rate_limited"
         for step in range(3000):
             flooder.send("/stem/bass/gain", -step / 1000)
         wait_for(lambda: gain_db(bridge, "bass") == pytest.approx(-2.999), "the last value was lost")
         assert good.ask("/stem/bass/gain") == pytest.approx(-2.999)
+
+
+def test_bucket_fills_again_with_time() -> None:
+    bucket = Bucket(3, 10.0)
+    assert [bucket.take(1.0) for _ in range(4)] == [True, True, True, False]
+    assert [bucket.take(1.15) for _ in range(2)] == [True, False]
+    assert [bucket.take(100.0) for _ in range(4)] == [True, True, True, False]
 
 
 def test_sync_comes_after_everything_sent_before(bridge: RunningHub) -> None:

@@ -17,7 +17,8 @@ from importlib.metadata import version
 
 COMMANDS: dict[str, str] = {
     "render": "turn songs into stems and remixes",
-    "run": "do the renders that a file of jobs asks for, as one batch",
+    "master": "bring songs or an album to a sound, a loudness and a true-peak ceiling",
+    "run": "do what a file of jobs asks for, as one batch",
     "plot": "draw spectrograms of a song and its stems",
     "models": "list the separators",
     "presets": "list the presets, or describe one",
@@ -27,8 +28,11 @@ COMMANDS: dict[str, str] = {
     "train": "train a network",
     "cache": "size or clear the stem cache",
     "serve": "let a DAW trigger renders and ride stem gains, over OSC and MIDI",
+    "play": "play a song, a folder of stems or a set list under the desk's faders",
+    "devices": "list audio devices and MIDI ports",
     "desk": "faders and jobs of a running bridge, in the terminal",
     "send": "send one message to a running bridge, and print its answer",
+    "daws": "list the DAWs that can be linked, or put our files where one looks for them",
     "addresses": "list the OSC addresses",
     "doctor": "say what is set up, what is missing, and why a setting holds",
 }

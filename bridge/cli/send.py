@@ -106,9 +106,11 @@ class _Printer:
             return
         if address == "/job/accepted" and len(values) == 3 and isinstance(values[1], int):
             self.job = values[1]
+        if address.startswith("/job/current/"):
+            return
         if self.job is not None and address.startswith("/job/") and address != "/job/accepted":
             if values[:1] != (self.job,):
-                return  # of another job, or for a widget
+                return
             if address == "/job/progress" and not self._json:
                 print(f"{values[2]!s}: {float(str(values[3]) or 0):.0%}", file=sys.stderr)
                 return

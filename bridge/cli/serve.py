@@ -15,7 +15,7 @@ from stembridge.bridge.cli import UsageError
 
 if TYPE_CHECKING:
     from stembridge.bridge.serve import Started
-    from stembridge.bridge.serve_settings import ServeSettings
+    from stembridge.bridge.serve_settings import PlayerSettings, ServeSettings
 
 EXAMPLES = """\
 examples:
@@ -54,6 +54,10 @@ def configure(parser: argparse.ArgumentParser) -> None:
         metavar="NAME[:OPTIONS]",
         help="link a DAW: ardour, reaper, live, abletonosc, mcu; `reaper:mode=import,port=9000`; may repeat",
     )
+    arg("--output", metavar="DEV", help="audio device to play on (see `stembridge devices`)")
+    arg("--outputs", metavar="NAME=N-M,...", help="outputs of it: drums=1-2,vocals=3-4,mix=5-6")
+    arg("--rate", type=int, metavar="HZ", help="of the device; default: each song's own")
+    arg("--buffer", type=int, metavar="FRAMES", help="of the device; default 512")
     arg(
         "--log",
         choices=("debug", "info", "warning"),
@@ -123,6 +127,7 @@ def _settings(arguments: argparse.Namespace) -> ServeSettings:
     if "virtual" in (midi.input, midi.output):
         midi = replace(midi, virtual=True, input=None, output=None)
     changes["midi"] = midi
+    changes["player"] = player_settings(settings.player, arguments)
     settings = replace(settings, **changes)  # type: ignore[arg-type]
     for daw in settings.daws:
         check_link(daw.name, daw.options)
@@ -130,6 +135,19 @@ def _settings(arguments: argparse.Namespace) -> ServeSettings:
         if not root.is_dir():
             raise UsageError(f"--root {root} is no folder")
     return settings
+
+
+def player_settings(player: PlayerSettings, arguments: argparse.Namespace) -> PlayerSettings:
+    """The player's flags over what the configuration says."""
+    from stembridge.bridge.player.outputs import Outputs
+
+    named = {"output": arguments.output, "rate": arguments.rate, "buffer": arguments.buffer}
+    player = replace(player, **{key: value for key, value in named.items() if value is not None})
+    if arguments.outputs:
+        pairs = [pair.partition("=") for pair in arguments.outputs.split(",")]
+        player = replace(player, outputs={name.strip(): place for name, _, place in pairs})
+    Outputs.from_text(player.outputs)
+    return player
 
 
 def _announce(settings: ServeSettings, started: Started) -> None:

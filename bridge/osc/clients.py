@@ -10,6 +10,7 @@ from stembridge.model.errors import ArgumentValueError
 from .. import events as e
 from ..addresses import to_messages, value_addresses
 from ..feedback import Feedback
+from ..hub import REPLIED
 from ..messages import Message
 from ..session import MASTER, Session
 from .packets import bundles, encode
@@ -55,6 +56,8 @@ class Client:
     def offer(self, event: e.Event, session: Session, origin: str) -> None:
         """Tell it an event, if it wants it: values when they may be told, everything else now."""
         own = origin in self.origins
+        if own and isinstance(event, REPLIED):
+            return
         if isinstance(event, e.FaderTouched):
             if own:
                 for leaf in ("gain", "fader"):

@@ -95,6 +95,10 @@ class Deck:
         """Whether the plain mix is to be heard instead of the stems."""
         self.seek: Seek | None = None
         self.fades: Mapping[str, GainFade] = {}
+        self.follow: tuple[Deck, int] | None = None
+        """Another deck with the same song, which takes over at a frame."""
+        self.followed = False
+        """Whether it has."""
         # What the outside may read.
         self.frame = 0
         """The next frame to be heard."""
@@ -103,10 +107,16 @@ class Deck:
         """Whether it plays and has nothing to play."""
         self.underruns = 0
 
-    def set_state(self, state: MixerState) -> None:
-        """Move the faders there; fades that are on their way end."""
-        self.fades = {}
-        self.mixer.state = state
+    def set_state(self, state: MixerState, *, keep: Sequence[str] = (), ramp_ms: float = 20.0) -> None:
+        """Move the faders there over a ramp; fades that are on their way end, but for those to `keep`."""
+        now, gains = self.mixer.state, dict(state.gains_db)
+        self.fades = {name: fade for name, fade in self.fades.items() if name in keep}
+        for name in self.fades:
+            if name in gains:
+                gains[name] = now.gains_db[name]
+        master_db = now.master_gain_db if "master" in self.fades else state.master_gain_db
+        self.mixer.set_ramp_ms(ramp_ms)
+        self.mixer.state = replace(state, gains_db=gains, master_gain_db=master_db)
 
     def fade(self, stem: str, gain_db: float, seconds: float) -> None:
         """Let one fader (or `master`) travel."""
@@ -115,8 +125,15 @@ class Deck:
         frames = max(round(seconds * self.song.sample_rate), 1)
         self.fades = {**self.fades, stem: GainFade(start_db, gain_db, frames)}
 
+    def begin_dry(self) -> None:
+        """Begin without a fade-in, with the plain mix, and go over to the stems from there."""
+        self._gate.value = self._gate.target = 1.0
+        self._wet.value = 0.0
+
     def take(self, frames: int) -> tuple[Audio, Sequence[Audio]]:
         """The next frames to be heard: the mix `(channels, frames)`, and each stem as it is in it."""
+        if self.followed and self.follow is not None:
+            return self.follow[0].take(frames)
         song = self.song
         out = np.zeros((song.channels, frames), np.float32)
         stems = [np.zeros((song.channels, frames), np.float32) for _ in song.stems]
@@ -126,6 +143,13 @@ class Deck:
             if count == 0:
                 break
             filled += count
+            if self.follow is not None and self.frame >= self.follow[1]:
+                self.followed = True
+                rest, of_stems = self.follow[0].take(frames - filled)
+                out[:, filled:] = rest
+                for stem, part in zip(stems, of_stems, strict=True):
+                    stem[:, filled:] = part
+                return out, stems
         if filled:
             self._last = out[:, filled - 1 : filled].copy()
         if filled < frames:
@@ -149,10 +173,15 @@ class Deck:
             return self._piece(out, stems) if self.playing else 0
         block = self._next_block()
         if block is None:
+            if self.seek is not None:  # nothing is left to fade away
+                self._gate.value = 0.0
+                return self._piece(out, stems)
             return 0
         count = min(int(out.shape[1]), int(block.audio.shape[1]) - self._used)
         if not self._gate.resting:
             count = min(count, self._gate.left())
+        if self.follow is not None:
+            count = min(count, max(self.follow[1] - block.frame - self._used, 1))
         audio = block.audio[:, self._used : self._used + count]
         self._mix(audio, bool(block.flags & DRY), out[:, :count], [stem[:, :count] for stem in stems])
         self._used += count

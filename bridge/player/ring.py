@@ -145,6 +145,14 @@ class Ring:
         self._head[_WRITTEN] = written + 1
         return True
 
+    def written_until(self, epoch: int) -> int | None:
+        """The song's frame after the last block that was written, if that is of this epoch."""
+        written = int(self._head[_WRITTEN])
+        if written == 0:
+            return None
+        last, frame, frames, _ = (int(word) for word in self._slots[(written - 1) % self.layout.slots, :4])
+        return frame + frames if last == epoch else None
+
     # The reader's side.
 
     def ask(self, epoch: int) -> None:
@@ -152,10 +160,15 @@ class Ring:
         self._head[_EPOCH] = epoch
 
     def peek(self) -> Block | None:
-        """The next block of the wanted epoch, without taking it; older ones are thrown away."""
+        """The next block of the wanted epoch, without taking it; older ones are thrown away.
+
+        None where there is none yet, also while blocks of a later epoch wait to be wanted.
+        """
         while self.waiting:
             place = int(self._head[_READ]) % self.layout.slots
             epoch, frame, frames, flags = (int(word) for word in self._slots[place, :4])
+            if epoch > self.epoch:
+                return None
             if epoch == self.epoch:
                 return Block(epoch, frame, flags, self._audio[place, :, :frames])
             self.done()

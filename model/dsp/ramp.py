@@ -38,29 +38,37 @@ class RampBank:
         self._from = np.ones(count)
         self._to = np.ones(count)
         self._done = np.full(count, ramp_frames)
+        self._length = np.full(count, ramp_frames)
 
     @property
     def values(self) -> NDArray[np.float64]:
         """The gains of the frame taken last."""
         return np.array([self._value(i) for i in range(len(self._to))])
 
-    def aim(self, targets: NDArray[np.float64], *, jump: bool = False) -> None:
-        """Head for `targets` from the next frame on; with `jump`, be there at once."""
-        if jump or self._ramp_frames == 0:
+    def aim(
+        self, targets: NDArray[np.float64], *, jump: bool = False, ramp_frames: int | None = None
+    ) -> None:
+        """Head for `targets` from the next frame on; with `jump`, be there at once.
+
+        `ramp_frames` takes the place of the bank's own for the gains whose target changes.
+        """
+        length = self._ramp_frames if ramp_frames is None else ramp_frames
+        if jump or length == 0:
             self._to[:] = targets
-            self._done[:] = self._ramp_frames
+            self._done[:] = self._length
             return
         for i in np.flatnonzero(targets != self._to):
             self._from[i] = self._value(int(i))
             self._to[i] = targets[i]
             self._done[i] = 0
+            self._length[i] = length
 
     def take(self, frames: int) -> list[Span]:
         """The next `frames` frames as spans, cut where a ramp ends."""
         spans: list[Span] = []
         start = 0
         while start < frames:
-            left = self._ramp_frames - self._done
+            left = self._length - self._done
             moving = left > 0
             length = min(frames - start, int(left[moving].min())) if moving.any() else frames - start
             gains = tuple(
@@ -72,13 +80,13 @@ class RampBank:
         return spans
 
     def _value(self, i: int) -> float:
-        if self._done[i] >= self._ramp_frames:
+        if self._done[i] >= self._length[i]:
             return float(self._to[i])
-        return float(self._from[i] + (self._to[i] - self._from[i]) * (self._done[i] / self._ramp_frames))
+        return float(self._from[i] + (self._to[i] - self._from[i]) * (self._done[i] / self._length[i]))
 
     def _line(self, i: int, length: int) -> NDArray[np.float64]:
         k = np.arange(self._done[i] + 1, self._done[i] + length + 1)
-        line = self._from[i] + (self._to[i] - self._from[i]) * (k / self._ramp_frames)
-        if k[-1] == self._ramp_frames:
+        line = self._from[i] + (self._to[i] - self._from[i]) * (k / self._length[i])
+        if k[-1] == self._length[i]:
             line[-1] = self._to[i]
         return np.asarray(line, dtype=np.float64)
