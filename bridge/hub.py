@@ -169,7 +169,10 @@ async def _all_of(tasks: tuple[asyncio.Task[None], ...]) -> None:
 _ANSWERS = (e.StripValue, e.MasterValue, e.StemItem, e.StemListEnd, e.SceneItem, e.SceneListEnd)
 _NOTED = (e.SceneStored, e.SceneRecalled, e.SceneForgotten)
 
-REPLIED = (*_NOTED, e.JobAccepted, e.ImportDone, e.ImportFailed, e.TrackBound, e.MidiForgotten, e.MidiLearned)
+REPLIED = (
+    *_NOTED, e.JobAccepted, e.AutomationSaved, e.AutomationRecording, e.ImportDone, e.ImportFailed, e.TrackBound,
+    e.MidiForgotten, e.MidiLearned,
+)  # fmt: skip
 """News to everybody that whoever asked for it has had as an answer."""
 
 

@@ -77,6 +77,7 @@ async def serve(
             _player_settings(settings),
             state.path / "player.sock",
             lambda text: find_playable(settings.roots, text),
+            out=settings.out.absolute(),
             model=settings.player.model,
         )
         await player.start()

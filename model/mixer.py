@@ -153,6 +153,16 @@ class Mixer:
         row: NDArray[np.float64] = rows[-1 if joined else stem_index(self.stems, stem)]
         return row
 
+    @property
+    def in_effect(self) -> MixerState:
+        """The state that the last `faders` headed for."""
+        return self._fader_state or self._state
+
+    @property
+    def ramp_ms(self) -> float:
+        """How long the ramps of changes take."""
+        return self._ramp_frames * 1000 / self._sample_rate
+
     def set_ramp_ms(self, ramp_ms: float) -> None:
         """How long the ramps of changes from now on take. Raises ArgumentValueError below 0."""
         if not 0 <= ramp_ms < math.inf:
@@ -186,6 +196,10 @@ class Mixer:
         Its ramps are its own, so it follows the mix chain whatever that chain's latency.
         """
         return self._next_master(self._state, audio)
+
+    def skip_master(self, frames: int) -> None:
+        """Step the master's ramp over the next frames without any sound."""
+        self._next_master(self._state, np.zeros((1, frames), np.float32))
 
     def mix(self, mix: Audio, stems: StemArray, residual: Audio, treated: Treated | None = None) -> Audio:
         """Remix the next block: the whole law, master included, without a mix chain.

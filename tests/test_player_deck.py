@@ -12,7 +12,9 @@ from stembridge.bridge.fader_laws import fader_law
 from stembridge.bridge.player.deck import FADE_S, Deck, DeckSong, Seek
 from stembridge.bridge.player.envelope import Envelope
 from stembridge.bridge.player.meters import Meters
+from stembridge.bridge.player.performance import Performance
 from stembridge.bridge.player.ring import BLOCK, DRY, END, Layout, Ring
+from stembridge.model.automation import Automation, Ride, automation_text, read_automation
 from stembridge.model.errors import ArgumentValueError, StateError
 from stembridge.model.mixer import Mixer, MixerState
 
@@ -355,3 +357,62 @@ def test_envelope_takes_its_time_and_rests() -> None:
     assert np.asarray(envelope.take(9)).tolist() == [0.25, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0]
     assert envelope.resting
     assert envelope.take(3) == 0.0
+
+
+def test_bounce_of_a_ride_is_what_was_heard(song: DeckSong, ring: Ring) -> None:
+    """Fader moves, a fade, a mute and a solo while it plays; then the same moves offline, frame by frame."""
+    tape, deck = Tape(ring), make(song, ring, MixerState(gains_db=dict.fromkeys(STEMS, 0.0)))
+
+    def ride(frame: int) -> None:
+        match frame // 480:
+            case 20:
+                deck.set_state(MixerState(gains_db={**dict.fromkeys(STEMS, 0.0), "vocals": -12.0}))
+            case 40:
+                deck.fade("drums", -30.0, 0.3)
+            case 50:
+                deck.set_state(
+                    MixerState(dict.fromkeys(STEMS, -1.0), frozenset({"bass"})), keep=("drums",), ramp_ms=60.0
+                )
+            case 90:
+                deck.set_state(MixerState(dict.fromkeys(STEMS, 0.0), solos=frozenset({"vocals"})))
+
+    heard = play(deck, tape, 480 * 110, 480, ride)
+    automation = read_text(automation_text(deck.performance.automation()))
+    mixer = Mixer(STEMS, 2, RATE)
+    replay = Ride(mixer, automation.states(mixer.state, RATE), 0)
+    parts, at = [], 0
+    residual = (tape.mix - tape.stems.sum(axis=0)).astype(np.float32)
+    for count in replay.parts(480 * 110):
+        here = slice(at, at + count)
+        parts.append(mixer.mix(tape.mix[:, here], tape.stems[:, :, here], residual[:, here]))
+        at += count
+    bounced = np.concatenate(parts, axis=1)
+    fade = round(FADE_S * RATE)
+    np.testing.assert_array_equal(bounced[:, fade:], heard[:, fade:])
+    assert len({move.stem for move in automation.moves}) == 4
+
+
+def read_text(text: str) -> Automation:
+    import tempfile
+
+    with tempfile.NamedTemporaryFile("w", suffix=".csv") as file:
+        file.write(text)
+        file.flush()
+        return read_automation(Path(file.name))
+
+
+def test_a_second_pass_takes_the_place_of_the_first_where_it_went() -> None:
+    def state(gain_db: float) -> MixerState:
+        return MixerState(gains_db={"vocals": gain_db})
+
+    performance = Performance()
+    first = [state(0.0), state(-1.0), state(-2.0)]
+    for index, one in enumerate(first):
+        performance.hear(index * 1000, 1000, one, 20.0)
+    second = state(-9.0)
+    performance.hear(1500, 1000, second, 20.0)
+    moves = performance.automation().moves
+    assert [(m.time.samples, m.value) for m in moves] == [(1000, -1.0), (1500, -9.0), (2500, -2.0)]
+    performance.recording = False
+    performance.hear(0, 5000, state(-20.0), 20.0)
+    assert performance.automation().moves == moves

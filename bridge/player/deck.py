@@ -18,6 +18,7 @@ from stembridge.model.residual import ResidualPolicy
 from ..fader_laws import FaderLaw
 from .envelope import Envelope
 from .meters import Meters
+from .performance import Performance
 from .ring import DRY, END, Block, Layout, Ring
 
 FADE_S = 0.010
@@ -81,6 +82,7 @@ class Deck:
         )
         self.meters = Meters((*song.stems, "master"), song.sample_rate)
         self.metered: Callable[[list[tuple[str, float, float]]], None] = lambda _rows: None
+        self.performance = Performance()
         self.mix_chain: Callable[[Audio], Audio] | None = None
         self._gate = Envelope(round(FADE_S * song.sample_rate))
         self._wet = Envelope(round(WET_S * song.sample_rate), 1.0)
@@ -183,7 +185,13 @@ class Deck:
         if self.follow is not None:
             count = min(count, max(self.follow[1] - block.frame - self._used, 1))
         audio = block.audio[:, self._used : self._used + count]
-        self._mix(audio, bool(block.flags & DRY), out[:, :count], [stem[:, :count] for stem in stems])
+        self._mix(
+            block.frame + self._used,
+            audio,
+            bool(block.flags & DRY),
+            out[:, :count],
+            [stem[:, :count] for stem in stems],
+        )
         self._used += count
         self.frame = block.frame + self._used
         if self._used >= block.audio.shape[1]:
@@ -221,9 +229,11 @@ class Deck:
             self.ring.done()
         self._block, self._used = None, 0
 
-    def _mix(self, audio: NDArray[np.float32], is_dry: bool, out: Audio, stems: Sequence[Audio]) -> None:
+    def _mix(
+        self, frame: int, audio: NDArray[np.float32], is_dry: bool, out: Audio, stems: Sequence[Audio]
+    ) -> None:
         song, channels = self.song, self.song.channels
-        frames = audio.shape[1]
+        frames = int(audio.shape[1])
         self._step_fades(frames)
         mix = audio[:channels]
         separated = audio[channels : channels * (1 + len(song.stems))].reshape(
@@ -239,6 +249,7 @@ class Deck:
         if is_dry:
             self._wet.value = 0.0  # the blocks before have faded already, or there were none
         faders = self.mixer.faders(frames)
+        self.performance.hear(frame, frames, self.mixer.in_effect, self.mixer.ramp_ms)
         summed = mix if is_dry else faders.mix(mix, separated, residual, treated)
         wet = self._wet.take(frames)
         if not (isinstance(wet, float) and wet == 1.0):

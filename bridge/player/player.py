@@ -19,7 +19,8 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from stembridge.model.errors import StembridgeError
+from stembridge.model.automation import automation_text
+from stembridge.model.errors import StateError, StembridgeError
 from stembridge.model.mixer import MixerState
 
 from ..fader_laws import fader_law
@@ -73,6 +74,7 @@ class Player:
         self._told_underruns = 0
         self._meters: list[tuple[str, float, float]] | None = None
         self._rings = 0
+        self._recording = True
         self._heard_at = (0, 0.0)
         """A frame, and when it is heard."""
         self._closing = threading.Event()
@@ -180,6 +182,12 @@ class Player:
                     self._tell(self.state())
             case "loop":
                 self._loop(float(line["start_s"]), float(line["end_s"]))
+            case "record":
+                self._recording = bool(line["on"])
+                if deck is not None:
+                    deck.performance.recording = self._recording
+            case "save_automation":
+                self._save_automation(str(line["name"]), Path(line["file"]))
             case "state":
                 self._tell(self.state())
 
@@ -220,6 +228,21 @@ class Player:
             inside = start <= deck.frame < end
             self._locate(deck.frame if inside else start)
 
+    def _save_automation(self, name: str, file: Path) -> None:
+        """Write what the faders did into a file, complete or not at all."""
+        if self._deck is None:
+            raise StateError("nothing is loaded: there are no moves to save")
+        automation = self._deck.performance.automation()
+        partial = file.with_name(f".{file.name}.{os.getpid()}.partial")
+        try:
+            file.parent.mkdir(parents=True, exist_ok=True)
+            partial.write_text(automation_text(automation), encoding="utf-8")
+            os.replace(partial, file)
+        except OSError as error:
+            partial.unlink(missing_ok=True)
+            raise StateError(f"{file} cannot be written: {error.strerror or error}") from error
+        self._tell({"is": "automation", "name": name, "file": str(file), "moves": len(automation.moves)})
+
     # What the streamer says.
 
     def _answered(self, line: Line) -> None:
@@ -247,6 +270,7 @@ class Player:
         ring = Ring(Path(line["ring"]), song.layout)
         deck = Deck(song, ring, self._law, _fitting(wanted.state, song))
         deck.metered = self._metered
+        deck.performance.recording = self._recording
         self._epoch += 1
         ring.ask(self._epoch)
         frame = self._deck.frame if again and self._deck is not None else wanted.frame
@@ -289,6 +313,7 @@ class Player:
                 return
             deck.begin_dry()
             deck.mixer.state = old.mixer.state
+            deck.performance = old.performance
             deck.playing = old.playing
             old.follow = (deck, start)
             self._after_switch(old, deck, dry)
@@ -377,7 +402,8 @@ class Player:
             if rows is not None:
                 self._tell({"is": "meters", "rows": rows})
             deck = self._deck
-            if deck is not None and deck.playing and now - position_at >= _POSITION_S:
+            sounding = self._device_state == "running" and deck is not None and deck.playing
+            if sounding and deck is not None and now - position_at >= _POSITION_S:
                 position_at = now
                 frame, when = self._heard_at
                 rate = deck.song.sample_rate

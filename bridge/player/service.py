@@ -20,6 +20,7 @@ log = logging.getLogger(__name__)
 
 COMMANDS = (
     c.LoadSong, c.LoadSetlist, c.NextSong, c.Play, c.Stop, c.Locate, c.Loop, c.AskTransport, c.AskPlayer,
+    c.RecordAutomation, c.SaveAutomation,
 )  # fmt: skip
 _MOVES = (
     e.GainChanged, e.MuteChanged, e.SoloChanged, e.PanChanged, e.MasterGainChanged, e.MasterMuteChanged,
@@ -42,12 +43,15 @@ class PlayerService:
         socket: Path,
         find: Find,
         *,
+        out: Path = Path("separated"),
         model: str = "default",
     ) -> None:
         """`settings` are those of the player's process: device, outputs, fader law."""
         self._hub = hub
         self._find = find
         self._model = model
+        self._out = out
+        self._saving: Request | None = None
         self._link = PlayerLink(settings, socket, self._told, self._gone)
         self._state: Line = {}
         self._songs: tuple[Entry, ...] = ()
@@ -109,6 +113,14 @@ class PlayerService:
                     raise Refusal("bad_range", f"a loop ends after its start; got {start_s:g} to {end_s:g}")
                 self._need_song()
                 self._link.tell(do="loop", start_s=start_s, end_s=end_s)
+            case c.RecordAutomation(on):
+                self._link.tell(do="record", on=on)
+                self._hub.publish(e.AutomationRecording(on), request.origin)
+                request.reply(e.AutomationRecording(on))
+            case c.SaveAutomation(name):
+                self._need_song()
+                self._saving = request
+                self._link.tell(do="save_automation", name=name, file=str(self._automation_file(name)))
             case c.AskTransport():
                 request.reply(self._transport())
             case c.AskPlayer():
@@ -158,6 +170,18 @@ class PlayerService:
     def _need_song(self) -> None:
         if not self._state.get("key"):
             raise Refusal("not_found", "nothing is loaded: /song/load first")
+
+    def _automation_file(self, name: str) -> Path:
+        if (
+            not 1 <= len(name) <= 100
+            or not name.isprintable()
+            or set(name) & set('/\\:*?"<>|')
+            or name[0] == "."
+        ):
+            raise Refusal(
+                "bad_args", f"a name of 1 to 100 characters that a file can have; got {name[:20]!r}"
+            )
+        return self._out / "automation" / f"{name}.csv"
 
     # Faders.
 
@@ -214,6 +238,12 @@ class PlayerService:
                 self._hub.publish(e.PlayerProblem(str(line["code"]), str(line["text"])))
                 if line["code"] in ("device_lost", "device_back", "underrun"):
                     self._link.tell(do="state")
+            case "automation":
+                saved = e.AutomationSaved(line["name"], line["file"], int(line["moves"]))
+                if self._saving is not None:
+                    self._saving.reply(saved)
+                self._hub.publish(saved, "" if self._saving is None else self._saving.origin)
+                self._saving = None
             case "ended":
                 if self._index + 1 < len(self._songs):
                     task = self._next_song(None, play=True)
