@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from .ports import driver
+
 
 def port_names() -> tuple[list[str], list[str], str]:
     """Inputs, outputs, and what keeps them from being listed (empty: nothing)."""
@@ -10,7 +12,8 @@ def port_names() -> tuple[list[str], list[str], str]:
     except ImportError:
         return [], [], "MIDI needs python-rtmidi: `pip install stembridge[midi]`"
     try:
-        scanner_in, scanner_out = rtmidi.MidiIn(), rtmidi.MidiOut()
+        api = driver(rtmidi, None)
+        scanner_in, scanner_out = rtmidi.MidiIn(rtapi=api), rtmidi.MidiOut(rtapi=api)
         names = scanner_in.get_ports(), scanner_out.get_ports()
         scanner_in.delete()
         scanner_out.delete()
