@@ -220,6 +220,20 @@ ADDRESSES: tuple[Address, ...] = (
         "/setlist/load", (_string("path"),), lambda _, a: c.LoadSetlist(a["path"]),
         "a list of songs: each is separated while the one before it plays", "`/song/loaded`",
     ),
+    Address(
+        "/song/chain", (_string("stem"), _string("preset", optional=True)),
+        lambda _, a: c.SetChain(a["stem"], a.get("preset", "")),
+        "treat a stem (or `mix`) with a preset's chain from the next load on; without one: no longer",
+        "`/song/chain ,ss` stem preset",
+    ),
+    Address(
+        "/live/start", (_string("input", optional=True),), lambda _, a: c.StartLive(a.get("input", "")),
+        "take an audio input apart as it comes, in place of a song", "`/transport/state`, `/player/state`",
+    ),
+    Address(
+        "/live/stop", (), lambda *_: c.StopLive(),
+        "let go of the input", "`/transport/state`", trigger=True,
+    ),
     Address("/transport/play", (), lambda *_: c.Play(), "play", "`/transport/state`", trigger=True),
     Address(
         "/transport/stop", (), lambda *_: c.Stop(),
@@ -233,6 +247,12 @@ ADDRESSES: tuple[Address, ...] = (
         "/transport/loop", (_number("start", "s", optional=True), _number("end", "s", optional=True)),
         lambda _, a: c.Loop(a.get("start", 0.0), a.get("end", 0.0)),
         "play a part over and over; without arguments: no longer", "`/transport/state`",
+    ),
+    Address(
+        "/transport/follow", (_string("source", optional=True),),
+        lambda _, a: c.FollowTransport(a.get("source", "")),
+        "play in time with `midi` (clock, song position, MMC) or a linked DAW; without: with nobody",
+        "`/transport/follow ,s`",
     ),
     Address(
         "/transport/state", (), lambda *_: c.AskTransport(),
@@ -527,12 +547,14 @@ _PLAIN: dict[type[e.Event], tuple[str, ...]] = {
     e.MidiMapping: ("/midi/mapping", "address", "control", "kind"),
     e.MidiMapEnd: ("/midi/map/end", "count"),
     e.TransportState: ("/transport/state", "state", "position_s", "length_s", "song"),
+    e.Following: ("/transport/follow", "source"),
     e.TransportPosition: ("/transport/position", "position_s"),
     e.SongLoaded: ("/song/loaded", "song", "length_s", "next"),
     e.PlayerState: (
         "/player/state", "state", "device", "sample_rate", "buffer_frames", "latency_s", "underruns",
         "overloads",
     ),
+    e.ChainChanged: ("/song/chain", "stem", "preset"),
     e.PlayerProblem: ("/player/problem", "code", "text"),
     e.AutomationSaved: ("/automation/saved", "name", "path", "moves"),
     e.AutomationRecording: ("/automation/record", "on"),

@@ -296,6 +296,33 @@ class Loop(Command):
 
 
 @dataclass(frozen=True)
+class SetChain(Command):
+    """Treat a stem (or `mix`) with the chain of a preset from the next load on; without one: no longer."""
+
+    stem: str
+    preset: str = ""
+
+
+@dataclass(frozen=True)
+class StartLive(Command):
+    """Take an audio input apart as it comes, in place of a song; an empty name: as configured."""
+
+    input: str = ""
+
+
+@dataclass(frozen=True)
+class StopLive(Command):
+    """Let go of the input."""
+
+
+@dataclass(frozen=True)
+class FollowTransport(Command):
+    """Play in time with a host's transport: `midi`, or the name of a link; empty: with nobody's."""
+
+    source: str
+
+
+@dataclass(frozen=True)
 class AskTransport(Command):
     """Ask what plays, and where."""
 

@@ -374,6 +374,23 @@ class TransportPosition(Event):
 
 
 @dataclass(frozen=True)
+class HostTransport(Event):
+    """Where the transport of a DAW or of a MIDI clock is: a second of the song, at a moment (monotonic clock)."""
+
+    source: str
+    playing: bool
+    position_s: float
+    at: float
+
+
+@dataclass(frozen=True)
+class Following(Event):
+    """Whose transport is followed; empty: nobody's."""
+
+    source: str
+
+
+@dataclass(frozen=True)
 class SongLoaded(Event):
     """A song is ready to play; the seconds are its length."""
 
@@ -403,6 +420,14 @@ class PlayerState(Event):
     latency_s: float
     underruns: int
     overloads: int
+
+
+@dataclass(frozen=True)
+class ChainChanged(Event):
+    """From the next load on a stem (or `mix`) has the chain of a preset, or none."""
+
+    stem: str
+    preset: str
 
 
 @dataclass(frozen=True)

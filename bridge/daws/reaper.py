@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
+import math
 from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Literal
@@ -21,6 +22,7 @@ from ..messages import Message
 from ..osc.packets import PacketError, bundles, decode, encode
 from ..session import MASTER as MASTER_NAME
 from . import reaper_dialect as dialect
+from .host_clock import HostClock
 from .link import Mode, SelectedClip, StemImport
 from .reaper_mailbox import Mailbox, default_folder
 from .reaper_tracks import Tracks
@@ -77,6 +79,7 @@ class ReaperLink:
         self._hands: dict[int, asyncio.TimerHandle | None] = {}
         """Tracks whose fader we hold; None: for as long as a hand is on the desk's."""
         self._transport: asyncio.DatagramTransport | None = None
+        self._clock = HostClock(hub, self.name)
 
     async def run(self) -> None:
         """Listen and ask until cancelled; a port in use is waited for, and said."""
@@ -172,8 +175,17 @@ class ReaperLink:
         if back:
             self._ask_everything()
         for message in messages:
+            self._transport_heard(message)
             if (said := dialect.read(message)) is not None and self._tracks.take(said):
                 self._on_said(said)
+
+    def _transport_heard(self, message: Message) -> None:
+        """REAPER's own transport, for who plays in time with it."""
+        value = message.arguments[0] if message.arguments else None
+        if isinstance(value, int | float) and message.address == "/play":
+            self._clock.played(value != 0.0)
+        elif isinstance(value, int | float) and message.address == "/time" and math.isfinite(value):
+            self._clock.located(float(value))
 
     def _on_said(self, said: dialect.Said) -> None:
         if said.what == "name":
