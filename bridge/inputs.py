@@ -42,6 +42,8 @@ class Song:
 
     path: Path
     tree: PurePosixPath | None = None
+    url: str | None = None
+    """Where it lies, if that is no path; `path` is its name then."""
 
 
 def find_songs(inputs: Iterable[str | os.PathLike[str]]) -> list[Song]:
@@ -49,16 +51,23 @@ def find_songs(inputs: Iterable[str | os.PathLike[str]]) -> list[Song]:
 
     What exists is taken by its name, brackets and all; only what does not is tried as a glob. What an
     earlier render wrote (its manifest says so) is left out of folders and globs, so that a second run
-    does not render the first one's stems. A name that matches nothing stays, to fail by itself.
+    does not render the first one's stems. A name that matches nothing stays, to fail by itself. URLs are
+    looked through in the same way, by fsspec.
     """
-    songs: dict[Path, Song] = {}
+    songs: dict[Path | str, Song] = {}
     for item in inputs:
         for song in _expanded(os.fspath(item)):
-            songs.setdefault(song.path.resolve(), song)
+            songs.setdefault(song.url or song.path.resolve(), song)
     return list(songs.values())
 
 
 def _expanded(text: str) -> Iterator[Song]:
+    if "://" in text:
+        from .batches.remote import find_urls
+
+        for url, tree in find_urls(text, SUFFIXES):
+            yield Song(Path(PurePosixPath(url).name), tree, url)
+        return
     path = Path(text)
     if path.is_dir():
         yield from _in_folder(path)

@@ -14,7 +14,7 @@ import zlib
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import BinaryIO, Self
+from typing import BinaryIO, Self, TypeAlias
 
 import numpy as np
 
@@ -24,7 +24,10 @@ from .platform import file_lock
 
 SCHEMA = 1
 
-_BLOCK = 32768  # frames per stored block: 1 MiB for four stereo stems
+BLOCK_FRAMES = 32768  # frames per stored block: 1 MiB for four stereo stems
+Checksums: TypeAlias = np.ndarray[tuple[int], np.dtype[np.uint32]]
+"""The CRC-32 of each block."""
+
 _HEAD = struct.Struct("<8sII")  # magic, bytes of the JSON header, its CRC-32
 _MAGIC = b"SBSTEMS\x01"
 
@@ -43,17 +46,19 @@ class EntryInfo:
     """Whatever its maker wanted to be remembered (weights hash, parameters), JSON-able."""
 
     @property
-    def _frame_bytes(self) -> int:
+    def frame_bytes(self) -> int:
+        """Bytes of one frame of all stems."""
         return 4 * len(self.stems) * self.channels
 
     @property
-    def _blocks(self) -> int:
-        return -(-self.frames // _BLOCK)
+    def blocks(self) -> int:
+        """Number of stored blocks."""
+        return -(-self.frames // BLOCK_FRAMES)
 
     @property
     def body_bytes(self) -> int:
         """Bytes of the samples and their checksums."""
-        return self.frames * self._frame_bytes + 4 * self._blocks
+        return self.frames * self.frame_bytes + 4 * self.blocks
 
 
 class CacheWriter:
@@ -83,7 +88,10 @@ class CacheWriter:
         self._part = part
         self._file = part.open("xb")
         self._file.write(header(self._digest, self.info))
-        self._block = np.empty((len(self.info.stems), self.info.channels, _BLOCK), np.float32)
+        self._allocate()
+
+    def _allocate(self) -> None:
+        self._block = np.empty((len(self.info.stems), self.info.channels, BLOCK_FRAMES), np.float32)
 
     def write(self, estimates: StemArray) -> None:
         """Add the next frames. Shape: `(stems, channels, n)`, n >= 0. Does nothing once it has failed."""
@@ -92,11 +100,11 @@ class CacheWriter:
             raise ArgumentTypeError(f"estimates must be {expected}; got {estimates.shape}")
         start = 0
         while self._file is not None and start < estimates.shape[2]:
-            taken = min(_BLOCK - self._filled, estimates.shape[2] - start)
+            taken = min(BLOCK_FRAMES - self._filled, estimates.shape[2] - start)
             self._block[:, :, self._filled : self._filled + taken] = estimates[:, :, start : start + taken]
             self._filled += taken
             start += taken
-            if self._filled == _BLOCK:
+            if self._filled == BLOCK_FRAMES:
                 self._write_block()
 
     def close(self) -> bool:
@@ -162,14 +170,22 @@ class CacheWriter:
 class CachedStems:
     """An open entry. Memory: one block, however long the song."""
 
-    def __init__(self, path: Path, file: BinaryIO, info: EntryInfo, body_start: int) -> None:
+    def __init__(
+        self,
+        path: Path,
+        file: BinaryIO,
+        info: EntryInfo,
+        body_start: int,
+        checksums: Checksums | None = None,
+    ) -> None:
+        """`checksums` are those of the first blocks, where the file does not hold them itself (yet)."""
         self.path = path
         self.info = info
         self._file = file
         self._body_start = body_start
         self._block_number = -1
         self._block = np.zeros((len(info.stems), info.channels, 0), np.float32)
-        self._checksums: np.ndarray[tuple[int], np.dtype[np.uint32]] | None = None
+        self._checksums = checksums
 
     @property
     def stems(self) -> tuple[str, ...]:
@@ -189,7 +205,7 @@ class CachedStems:
         out = np.empty((len(self.stems), self.info.channels, frames), np.float32)
         done = 0
         while done < frames:
-            number, offset = divmod(start + done, _BLOCK)
+            number, offset = divmod(start + done, BLOCK_FRAMES)
             if number != self._block_number:
                 self._load(number)
             taken = min(self._block.shape[2] - offset, frames - done)
@@ -201,7 +217,7 @@ class CachedStems:
         """Read the blocks of a region once; False, and the entry is dropped, if one of them is damaged."""
         stop = self.info.frames if stop is None else stop
         try:
-            for number in range(start // _BLOCK, -(-stop // _BLOCK)):
+            for number in range(start // BLOCK_FRAMES, -(-stop // BLOCK_FRAMES)):
                 self._load(number)
         except DamagedEntryError:
             return False
@@ -213,14 +229,14 @@ class CachedStems:
 
     def _load(self, number: int) -> None:
         info = self.info
-        frames = min(_BLOCK, info.frames - number * _BLOCK)
+        frames = min(BLOCK_FRAMES, info.frames - number * BLOCK_FRAMES)
         try:
             if self._checksums is None:
-                self._file.seek(self._body_start + info.frames * info._frame_bytes)
-                self._checksums = np.frombuffer(self._file.read(4 * info._blocks), "<u4")
-            self._file.seek(self._body_start + number * _BLOCK * info._frame_bytes)
-            data = self._file.read(frames * info._frame_bytes)
-            sound = self._checksums.size == info._blocks and zlib.crc32(data) == self._checksums[number]
+                self._file.seek(self._body_start + info.frames * info.frame_bytes)
+                self._checksums = np.frombuffer(self._file.read(4 * info.blocks), "<u4")
+            self._file.seek(self._body_start + number * BLOCK_FRAMES * info.frame_bytes)
+            data = self._file.read(frames * info.frame_bytes)
+            sound = number < self._checksums.size and zlib.crc32(data) == self._checksums[number]
         except (OSError, ValueError) as error:
             raise self._damaged() from error
         if not sound:
@@ -254,7 +270,7 @@ def header(digest: str, info: EntryInfo) -> bytes:
         "sample_rate": info.sample_rate,
         "channels": info.channels,
         "frames": info.frames,
-        "block_frames": _BLOCK,
+        "block_frames": BLOCK_FRAMES,
         "facts": dict(info.facts),
     }
     text = json.dumps(fields, sort_keys=True).encode()
@@ -281,7 +297,7 @@ def read_header(file: BinaryIO, digest: str) -> tuple[EntryInfo, int]:
         )
         start = _HEAD.size + length
         whole = start + info.body_bytes
-        same = (fields["schema"], fields["key"], fields["block_frames"]) == (SCHEMA, digest, _BLOCK)
+        same = (fields["schema"], fields["key"], fields["block_frames"]) == (SCHEMA, digest, BLOCK_FRAMES)
     except (OSError, ValueError, KeyError, TypeError, struct.error) as error:
         raise DamagedEntryError(f"the header cannot be read: {error}") from error
     if not same or size != whole:

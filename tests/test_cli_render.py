@@ -11,7 +11,6 @@ import sys
 from pathlib import Path
 
 import numpy as np
-import psutil
 import pytest
 import signals
 import soundfile
@@ -234,39 +233,6 @@ def test_an_interrupt_leaves_no_half_file(tmp_path: Path, jobs: int, number: int
     assert not [name for name in left if Path(name).name.startswith(".")]
     for manifest in (tmp_path / "out").rglob("*.stems.json"):
         assert all((manifest.parent / e["file"]).is_file() for e in json.loads(manifest.read_text())["files"])
-
-
-def test_a_worker_that_dies_costs_its_song_and_no_other(tmp_path: Path) -> None:
-    for seed in range(5):
-        write_song(tmp_path / "songs" / f"{seed}.wav", seed, 10.0)
-    command = [
-        sys.executable,
-        "-m",
-        "stembridge.bridge",
-        "render",
-        "songs",
-        "-n",
-        "classic",
-        "-o",
-        "out",
-        "-j",
-        "2",
-        "--json",
-    ]
-    process = subprocess.Popen(
-        command, cwd=tmp_path, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
-    )
-    me = psutil.Process(process.pid)
-    while process.poll() is None and not outputs(tmp_path / "out"):
-        pass
-    victims = [child for child in me.children() if "spawn_main" in " ".join(child.cmdline())]
-    victims[0].kill()
-    printed, errors = process.communicate(timeout=120)
-    assert process.returncode == 1, errors
-    statuses = [json.loads(line)["status"] for line in printed.splitlines()]
-    assert sorted(statuses) == ["done"] * 4 + ["failed"]
-    assert "its process died" in errors
-    assert "4 of 5 songs done, 1 failed" in errors
 
 
 def test_a_reader_that_leaves_early_is_no_traceback(tmp_path: Path) -> None:

@@ -3,15 +3,26 @@
 from __future__ import annotations
 
 import argparse
-import json
 import sys
-from collections.abc import Sequence
-from contextlib import closing
+from collections.abc import Iterable, Iterator
+from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from stembridge.bridge.cli import INTERRUPTED, UsageError
-from stembridge.bridge.cli.progress import ProgressPrinter
+from stembridge.bridge.cli import UsageError
+from stembridge.bridge.cli.batch import (
+    Maker,
+    add_batch_flags,
+    add_report_flag,
+    check_inputs,
+    reporting,
+    run_songs,
+)
+
+if TYPE_CHECKING:
+    from stembridge.bridge.batches.task import Task
+    from stembridge.bridge.config import Config
+    from stembridge.bridge.inputs import Song
 
 EXAMPLES = """\
 examples:
@@ -20,6 +31,7 @@ examples:
   stembridge render song.wav --preset karaoke --preset acapella
   stembridge render song.wav --gain vocals=-6 --format flac --bit-depth 16
   stembridge render song.wav --start 1:00 --end 1:30 --stems drums
+  stembridge render --watch incoming/ -o stems/       every song that comes into a folder
 """
 
 
@@ -29,7 +41,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
     parser.epilog = EXAMPLES
     parser.formatter_class = argparse.RawDescriptionHelpFormatter
     arg = parser.add_argument
-    arg("inputs", nargs="+", metavar="SONG|DIR|GLOB", help="songs, folders (searched through) or globs")
+    arg("inputs", nargs="*", metavar="SONG|DIR|GLOB", help="songs, folders (searched through) or globs")
 
     group = parser.add_argument_group("stems")
     arg = group.add_argument
@@ -58,6 +70,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
     )
     arg("--chain", action="append", type=_pair(str), default=[], metavar="STEM=PRESET",
         help="treat a stem (or `mix`) with a preset's chain")  # fmt: skip
+    arg("--automation", type=Path, metavar="FILE", help="move the faders as a performance did (CSV)")
     arg("--post-fader", action="store_true", default=None, help="stems as they sound in the mix")
     arg("--dry", action="store_true", help="stems without their chains")
     arg("--tail", metavar="S|until-silent", help="let chains ring out past the end")
@@ -71,7 +84,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
     group = parser.add_argument_group("files")
     arg = group.add_argument
-    arg("-o", "--out", type=Path, metavar="DIR", help="output folder (default: separated)")
+    arg("-o", "--out", type=_place, metavar="DIR", help="output folder, or URL (default: separated)")
     arg("--filename", metavar="TEMPLATE", help="default: {model}/{track}/{track} - {stem}.{ext}")
     arg("--format", choices=("wav", "flac", "mp3", "ogg", "aiff"))
     arg("--bit-depth", choices=("16", "24", "32f"))
@@ -86,193 +99,42 @@ def configure(parser: argparse.ArgumentParser) -> None:
     arg("--overlap", type=float, metavar="0..1", help="of segments, for networks that have them")
     arg("--segment", type=float, metavar="S", help="length of segments, likewise")
     arg("--shifts", type=int, metavar="N", help="averaged time shifts, likewise")
-    arg("-j", "--jobs", type=_jobs, metavar="N", help="songs at once")
-    arg("--no-cache", action="store_true", help="neither use nor fill the stem cache")
-    arg("--dry-run", action="store_true", help="say what would be written, and stop")
-    arg("--json", action="store_true", help="one JSON object per song on standard output")
+    add_report_flag(arg)
+    add_batch_flags(arg)
 
 
 def run(arguments: argparse.Namespace) -> int:
     """Render everything; 0 all done, 1 some failed, 2 usage, 130 interrupted."""
     from stembridge.bridge.config import load_config
-    from stembridge.bridge.inputs import find_songs
-    from stembridge.bridge.presets import PresetError
-    from stembridge.model.errors import ArgumentValueError, ModelMissingError, StembridgeError
-    from stembridge.model.rendering import Plan, check_collisions, plan_render
-    from stembridge.model.stem_cache import StemCache
 
+    check_inputs(arguments)
     config = load_config()
+    with reporting(arguments, "Render report") as reports:
+        return run_songs(arguments, config, task_maker(arguments, config), reports)
+
+
+def task_maker(arguments: argparse.Namespace, config: Config) -> Maker:
+    """What these flags make of songs. Raises UsageError for flags that no song would go with."""
+    from stembridge.bridge.batches.task import Remote, Task
+    from stembridge.bridge.presets import PresetError
+    from stembridge.model.errors import ModelMissingError
+
     try:
         request = _request(arguments, config.render.model)
     except (PresetError, ModelMissingError) as error:
         raise UsageError(str(error)) from error
-    songs = find_songs(arguments.inputs)
-    if not songs:
-        raise UsageError(f"no songs in {', '.join(map(str, arguments.inputs))}")
-    report = _Report(arguments.json, len(songs))
-    plans: list[Plan] = []
-    failed: list[tuple[Path, StembridgeError]] = []
-    for song in songs:
-        try:
-            plans.append(plan_render(request.spec(song, config)))
-        except (PresetError, ModelMissingError) as error:
-            raise UsageError(str(error)) from error
-        except StembridgeError as error:
-            failed.append((song.path, error))
-    if len(failed) == len(songs) and all(isinstance(failure, ArgumentValueError) for _, failure in failed):
-        raise UsageError(str(failed[0][1]))
-    for path, failure in failed:
-        report.failed(path, failure)
-    try:
-        check_collisions([path for plan in plans for path in plan.paths])
-    except ArgumentValueError as error:
-        raise UsageError(str(error)) from error
-    report.flush()
-    if arguments.dry_run:
-        for plan in plans:
-            report.planned(plan)
-        return 1 if report.failures else 0
-    if not plans:
-        return 1
-    cache = None if arguments.no_cache else StemCache(config.cache.folder, config.cache.limit_bytes)
-    return _render(plans, cache, arguments.jobs or config.render.jobs, report)
+    out = arguments.out if isinstance(arguments.out, str) else None
 
+    def tasks(songs: Iterable[Song]) -> Iterator[Task]:
+        spec: Any = None
+        for song in songs:
+            if spec is None:  # presets are read once
+                spec = request.spec(song, config)
+            spec = replace(spec, source=song.path, tree=song.tree)
+            remote = Remote(song.url, out) if song.url is not None or out is not None else None
+            yield Task("render", spec, song.url or str(song.path), remote=remote)
 
-def _render(plans: Sequence[Any], cache: Any, jobs: int, report: _Report) -> int:
-    from stembridge.bridge.batch import render_all
-    from stembridge.model.errors import StembridgeError
-
-    fractions = [0.0] * len(plans)
-    finished = 0
-    try:
-        with closing(render_all([plan.settled for plan in plans], cache, jobs)) as events:
-            for event in events:
-                plan, news = plans[event.song], event.news
-                if isinstance(news, StembridgeError):
-                    fractions[event.song] = 1.0
-                    report.failed(plan.info.path, news)
-                elif news.result is not None:
-                    fractions[event.song] = 1.0
-                    report.done(news.result)
-                else:
-                    fractions[event.song] = news.fraction
-                    report.progress(plan.info.path, news.stage, sum(fractions) / len(fractions))
-                    continue
-                finished += 1
-                report.flush()
-    except KeyboardInterrupt:
-        report.flush()
-        left = len(plans) - finished
-        print(f"stembridge: interrupted; {finished} done, {left} not, nothing half-written", file=sys.stderr)
-        return INTERRUPTED
-    report.close()
-    return 1 if report.failures else 0
-
-
-class _Report:
-    """What the user reads: results on standard output, progress and errors on standard error."""
-
-    def __init__(self, as_json: bool, songs: int) -> None:
-        self._json = as_json
-        self._songs = songs
-        self._printer = ProgressPrinter()
-        self._lines: list[str] = []
-        self._hinted = False
-        self._done = 0
-        self.failures = 0
-
-    def progress(self, path: Path, stage: str, fraction: float) -> None:
-        text = "waiting for another render of" if stage == "wait" else stage
-        self._printer.show(path.name, text, fraction)
-
-    def planned(self, plan: Any) -> None:
-        if self._json:
-            self._lines.append(_json({"source": str(plan.info.path), "status": "planned", "model": plan.model,
-                                      "files": [str(output.path) for output in plan.outputs]}))  # fmt: skip
-        else:
-            self._lines += [f"{plan.info.path} ({plan.model})", *(f"  {o.path}" for o in plan.outputs)]
-        self.flush()
-
-    def done(self, result: Any) -> None:
-        self._done += 1
-        plan = result.plan
-        folder = plan.manifest_path.parent
-        if self._json:
-            self._lines.append(_json(_facts(result)))
-        elif result.skipped:
-            self._lines.append(
-                f"{plan.info.path}: already rendered in {folder} (same song, model and settings)"
-            )
-        else:
-            self._lines.append(f"{plan.info.path} -> {folder}")
-            for entry in result.files:
-                peak = "silent" if entry.peak_db is None else f"peak {entry.peak_db:+.2f} dBFS"
-                loud = "" if entry.lufs is None else f", {entry.lufs:.1f} LUFS"
-                self._lines.append(f"  {entry.file}  ({peak}{loud})")
-            self._lines.append("  " + ", ".join(_summary(result)))
-        for warning in result.warnings:
-            self._printer.note(f"stembridge: {plan.info.path.name}: {warning}")
-        if plan.spec.model == "default" and plan.spec.stems_from is None and not self._hinted:
-            from stembridge.bridge.advice import advice
-
-            self._hinted = True
-            if line := advice(plan.model):
-                self._printer.note(f"stembridge: {line}")
-
-    def failed(self, path: Path, error: Any) -> None:
-        self.failures += 1
-        if self._json:
-            facts = {
-                "source": str(path),
-                "status": "failed",
-                "error": {"code": error.code, "text": str(error)},
-            }
-            self._lines.append(_json(facts))
-        where = "" if path.name in str(error) else f"{path}: "
-        self._printer.note(f"stembridge: error: {where}{error}")
-
-    def flush(self) -> None:
-        self._printer.clear()
-        for line in self._lines:
-            print(line, flush=True)
-        self._lines.clear()
-
-    def close(self) -> None:
-        self.flush()
-        if self._songs > 1:
-            note = f"stembridge: {self._done} of {self._songs} songs done, {self.failures} failed"
-            self._printer.note(note)
-
-
-def _summary(result: Any) -> list[str]:
-    parts = [f"{result.plan.model}", f"{result.realtime_factor:.1f}x real time"]
-    if result.null_db is not None:
-        parts.append(f"null depth {result.null_db:.1f} dB")
-    if result.gain_db:
-        parts.append(f"common gain {result.gain_db:+.2f} dB so that no file clips")
-    if result.cached:
-        parts.append("stems from the cache")
-    return parts
-
-
-def _facts(result: Any) -> dict[str, Any]:
-    plan = result.plan
-    return {
-        "source": str(plan.info.path),
-        "status": "skipped" if result.skipped else "done",
-        "model": plan.model,
-        "manifest": str(plan.manifest_path),
-        "files": [str(plan.manifest_path.parent / entry.file) for entry in result.files],
-        "null_db": result.null_db,
-        "gain_db": round(result.gain_db, 6),
-        "realtime_factor": round(result.realtime_factor, 3),
-        "cached": result.cached,
-        "warnings": list(result.warnings),
-    }
-
-
-def _json(facts: dict[str, Any]) -> str:
-    return json.dumps(facts)
+    return tasks
 
 
 def _request(arguments: argparse.Namespace, default_model: str) -> Any:
@@ -281,7 +143,7 @@ def _request(arguments: argparse.Namespace, default_model: str) -> Any:
     return RenderRequest(
         model=arguments.model,
         stems_from=arguments.stems_from,
-        out=arguments.out,
+        out=arguments.out if isinstance(arguments.out, Path) else None,
         filename=arguments.filename,
         stems=arguments.stems,
         two_stems=arguments.two_stems,
@@ -295,6 +157,7 @@ def _request(arguments: argparse.Namespace, default_model: str) -> Any:
         preset=tuple(arguments.preset),
         chain=dict(arguments.chain),
         tail=arguments.tail,
+        automation=arguments.automation,
         post_fader=arguments.post_fader,
         dry=arguments.dry,
         format=arguments.format,
@@ -368,7 +231,6 @@ def _pair(kind: Any) -> Any:
     return parse
 
 
-def _jobs(text: str) -> int:
-    if not text.isdigit() or int(text) < 1:
-        raise argparse.ArgumentTypeError(f"expected a number of songs, 1 or more; got {text!r}")
-    return int(text)
+def _place(text: str) -> Path | str:
+    """A folder, or a URL as it is."""
+    return text if "://" in text else Path(text)

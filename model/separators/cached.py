@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from ..audio import Audio, StemArray
+from ..cache_checkpoint import CheckpointWriter
 from ..cache_entry import CachedStems, CacheWriter
 from .protocol import Separator
 
@@ -86,3 +87,57 @@ class RecordingSeparator:
     def _recorded(self, estimates: StemArray) -> StemArray:
         self._writer.write(estimates)
         return estimates
+
+
+class ContinuedSeparator(RecordingSeparator):
+    """Plays what a checkpoint holds, and has only the rest separated (and recorded).
+
+    The separator begins its context before the first frame that is missing, at its grid, as for a region;
+    so the rest is the slice of the whole. Raises DamagedEntryError from `push` where the checkpoint turns
+    out to be damaged.
+    """
+
+    def __init__(self, separator: Separator, writer: CheckpointWriter) -> None:
+        super().__init__(separator, writer)
+        self._kept = writer.kept
+        self._rewind(writer.kept_frames)
+
+    def _rewind(self, kept_frames: int) -> None:
+        self._missing = kept_frames
+        begin = max(0, kept_frames - self.context_frames)
+        self._begin = begin - begin % self.grid
+        self._in = self._out = 0
+        self._made = self._begin
+        """The frame that the separator gives next; those before `_missing` are thrown away."""
+
+    def reset(self, start_frame: int = 0) -> None:
+        """Start again; anything but the song's start, once, is plain separation, with nothing recorded."""
+        again = self._pushed or start_frame != 0
+        super().reset(start_frame)
+        self._rewind(0 if again else self._missing)
+        if not again:
+            self._separator.reset(self._begin)
+
+    def push(self, block: Audio) -> StemArray:
+        """Take one more block; what the checkpoint holds comes back at once."""
+        self._pushed = True
+        skipped = min(block.shape[1], max(0, self._begin - self._in))
+        self._in += block.shape[1]
+        return self._joined(self._separator.push(block[:, skipped:]))
+
+    def flush(self) -> StemArray:
+        """End the stream and publish the entry."""
+        estimates = self._joined(self._separator.flush())
+        self._writer.close()
+        return estimates
+
+    def _joined(self, made: StemArray) -> StemArray:
+        fresh = made[:, :, max(0, self._missing - self._made) :]
+        self._made += made.shape[2]
+        self._recorded(fresh)
+        stop = min(self._missing, self._in)
+        if self._kept is None or stop <= self._out:
+            return fresh
+        kept = self._kept.read(self._out, stop - self._out)
+        self._out = stop
+        return np.concatenate([kept, fresh], axis=2)

@@ -1,0 +1,1 @@
+"""Batches: `task` (what is done), `feed` (planned as wanted), `workers` (processes), `batch` (all of it)."""
