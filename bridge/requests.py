@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any, cast
 
 from stembridge.model.audio import BitDepth, Container, OutputFormat
+from stembridge.model.automation import read_automation
 from stembridge.model.errors import ArgumentValueError
 from stembridge.model.mixer import MixerState
 from stembridge.model.plugins.chain_spec import ChainSpec
@@ -40,6 +41,7 @@ class RenderRequest:
     preset: tuple[str, ...] = ()
     chain: Mapping[str, str] = field(default_factory=dict)
     tail: str | None = None
+    automation: Path | None = None
     post_fader: bool | None = None
     dry: bool = False
     format: str | None = None
@@ -82,9 +84,9 @@ class RenderRequest:
             stems=self.stems if self.two_stems is not None else choose("stems"),
             two_stems=self.two_stems if self.stems is not None else choose("two_stems"),
             versions=self._versions(presets),
-            format=_format(choose("format"), choose("bit_depth"), self.bit_depth is not None),
+            format=output_format(choose("format"), choose("bit_depth"), self.bit_depth is not None),
             overs=overs,
-            sample_rate=_rate(choose("sample_rate")),
+            sample_rate=rate_of(choose("sample_rate")),
             residual=residual,
             sensitivity={**(_agreed(presets, "sensitivity") or {}), **self.sensitivity},
             start=parse_time(self.start) if self.start is not None else None,
@@ -122,6 +124,7 @@ class RenderRequest:
             submixes={**preset.render.submix, **self.submix},
             chains={**preset.stem_chains, **{s: c for s, c in chains.items() if s != MIX}},
             mix_chain=chains.get(MIX, preset.mix_chain),
+            automation=None if self.automation is None else read_automation(self.automation),
             mix=bool(self.mix if self.mix is not None else preset.render.mix),
         )
 
@@ -152,14 +155,14 @@ def _stem_chain(stem: str, name: str) -> ChainSpec:
     return chain
 
 
-def _format(container: Container, bit_depth: BitDepth, chosen: bool) -> OutputFormat:
+def output_format(container: Container, bit_depth: BitDepth, chosen: bool) -> OutputFormat:
     # 32f is the default everywhere but where it cannot be; only asking for it by name is an error there.
     if container == "flac" and bit_depth == "32f" and not chosen:
         bit_depth = "24"
     return OutputFormat(container, bit_depth)
 
 
-def _rate(value: str | int | None) -> int | None:
+def rate_of(value: str | int | None) -> int | None:
     if value is None or value == "keep":
         return None
     try:

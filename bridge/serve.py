@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import gc
 import logging
 import os
 from collections.abc import Callable, Sequence
@@ -24,7 +25,7 @@ from .osc.announcement import Announcement
 from .osc.service import OscService
 from .osc.transports import Ports, Transports
 from .player.playable import find_playable
-from .player.service import PlayerService
+from .player.service import LiveSettings, PlayerService
 from .serve_settings import ServeSettings
 
 log = logging.getLogger(__name__)
@@ -79,6 +80,9 @@ async def serve(
             lambda text: find_playable(settings.roots, text),
             out=settings.out.absolute(),
             model=settings.player.model,
+            live=LiveSettings(settings.player.input, settings.player.live_model, settings.player.margin),
+            chains=settings.player.chains,
+            plugin_folders=config.plugins.folders,
         )
         await player.start()
         stack.push_async_callback(player.close)
@@ -107,6 +111,9 @@ async def serve(
             announcement = Announcement(settings.hosts, ports.udp)
             announced = await announcement.start()
             stack.push_async_callback(announcement.close)
+        # What is there now stays: a full collection over it would hold the loop up for tens of milliseconds.
+        gc.collect()
+        gc.freeze()
         started(Started(settings.hosts, ports, [link.name for link in links], midi, announced))
         await stop.wait()
 
@@ -118,5 +125,5 @@ def _player_settings(settings: ServeSettings) -> dict[str, object]:
         "fader_law": settings.fader_law,
         "sample_rate": player.rate,
         "outputs": dict(player.outputs),
-        "device": {"output": player.output, "buffer_frames": player.buffer},
+        "device": {"output": player.output, "buffer_frames": player.buffer, "latency_s": player.latency},
     }

@@ -9,6 +9,7 @@ import os
 import signal
 import sys
 import tempfile
+import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -16,6 +17,7 @@ from typing import Any
 _PR_SET_PDEATHSIG = 1
 _M_TRIM_THRESHOLD = -1
 _M_MMAP_THRESHOLD = -3
+_LIVE_PRIORITY = 5
 
 
 def keep_freed_memory() -> None:
@@ -130,6 +132,51 @@ def free_memory() -> int | None:
             if line.startswith("MemAvailable:"):
                 return int(line.split()[1]) * 1024
     return None
+
+
+def resident_memory(pid: int) -> int | None:
+    """Bytes of memory that a process and the children it has hold, or None where that cannot be told."""
+    if sys.platform != "linux":
+        return None
+    try:
+        pages = int(Path(f"/proc/{pid}/statm").read_text().split()[1])
+        children = Path(f"/proc/{pid}/task/{pid}/children")
+        below = children.read_text().split() if children.exists() else []
+    except (OSError, ValueError, IndexError):  # it has just ended
+        return None
+    return pages * os.sysconf("SC_PAGE_SIZE") + sum(resident_memory(int(child)) or 0 for child in below)
+
+
+def total_memory() -> int | None:
+    """Bytes of memory that this machine has, or None where the system does not say."""
+    try:
+        return os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
+    except (AttributeError, ValueError, OSError):
+        return None
+
+
+def give_way() -> None:
+    """Let other work go before the calling thread's, for good; does nothing where none can (Linux can)."""
+    if sys.platform == "linux":
+        with contextlib.suppress(OSError):
+            os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), 10)
+
+
+def hurry() -> bool:
+    """Let the calling thread, and threads it starts, go before other work; whether that is allowed here.
+
+    On Linux the lowest real-time priority, as audio servers give their clients (it needs `rtprio`, or
+    `CAP_SYS_NICE`), else a better niceness.
+    """
+    if sys.platform != "linux":
+        return False
+    with contextlib.suppress(OSError):
+        os.sched_setscheduler(0, os.SCHED_RR, os.sched_param(_LIVE_PRIORITY))
+        return True
+    with contextlib.suppress(OSError):
+        os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), -10)
+        return True
+    return False
 
 
 class SharedMemory:

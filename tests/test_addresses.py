@@ -18,8 +18,6 @@ from stembridge.bridge.addresses import (
     BadRangeError,
     find,
     markdown,
-    to_command,
-    to_messages,
     value_addresses,
 )
 from stembridge.bridge.desk import STEMS
@@ -27,6 +25,7 @@ from stembridge.bridge.hub import Hub
 from stembridge.bridge.messages import Value
 from stembridge.bridge.osc.packets import decode, encode
 from stembridge.bridge.session import Session
+from stembridge.bridge.translation import to_command, to_messages
 
 ROWS = [pytest.param(row, id=row.path) for row in ADDRESSES]
 ROOT = Path(__file__).parents[1]

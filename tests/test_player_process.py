@@ -280,3 +280,37 @@ def test_device_that_is_not_there_is_said(sound: Pulse, tmp_path: Path, stems_fo
         assert "stembridge devices" in problem["text"]
         talk.do(do="quit")
         process.wait(30)
+
+
+def test_it_plays_in_time_with_a_clock_that_runs_its_own_way(
+    sound: Pulse, player: tuple[Path, subprocess.Popen[bytes]], stems_folder: Path
+) -> None:
+    """A host that is 0.05 % fast, tells where it is twenty times a second, jumps once, and stops."""
+    talk = Talk(player[0])
+    load(talk, stems_folder)
+    began, jumped = time.monotonic() - 2.0, 0.0
+
+    def host(at: float) -> float:
+        return (at - began) * 1.0005 + jumped
+
+    def run(seconds: float) -> float:
+        """Tell the clock for a while; how far off the player was in the end."""
+        until, since = time.monotonic() + seconds, len(talk.said)
+        while time.monotonic() < until:
+            now = time.monotonic()
+            talk.do(do="chase", playing=True, position_s=host(now), at=now)
+            time.sleep(0.05)
+        told = [line for line in talk.said[since:] if line["is"] == "position"][-10:]
+        assert told, "it never played"
+        return float(np.median([abs(host(line["when"]) - line["frame"] / RATE) for line in told]))
+
+    assert run(6.0) < 0.010
+    jumped = 4.0
+    assert run(4.0) < 0.010
+    now = time.monotonic()
+    talk.do(do="chase", playing=False, position_s=3.0, at=now)
+    stopped = talk.wait(lambda line: line["is"] == "state" and line["state"] == "stopped")
+    assert stopped
+    wait_until(
+        lambda: talk.state()["position_s"] == pytest.approx(3.0, abs=0.01), "it did not go where the host is"
+    )

@@ -10,11 +10,11 @@ import mido
 
 from .. import commands as c
 from .. import events as e
-from ..addresses import to_command
 from ..desk import members
 from ..feedback import Feedback
 from ..hub import Hub
 from ..session import MASTER
+from ..translation import to_command
 from .controls import Control, messages_for
 from .decoder import PRESSED, Move
 from .mapping import IMPORT, Mapping, MidiMap, Target, target

@@ -8,11 +8,12 @@ from collections.abc import Callable, Iterator, Sequence
 from stembridge.model.errors import ArgumentValueError
 
 from .. import events as e
-from ..addresses import to_messages, value_addresses
+from ..addresses import value_addresses
 from ..feedback import Feedback
 from ..hub import REPLIED
 from ..messages import Message
 from ..session import MASTER, Session
+from ..translation import to_messages
 from .packets import bundles, encode
 from .peer import Peer
 

@@ -11,9 +11,10 @@ from typing import Any
 
 from .. import commands as c
 from .. import events as e
-from ..addresses import PROTOCOL, BadRangeError, to_messages
+from ..addresses import PROTOCOL, BadRangeError
 from ..hub import Hub, Refusal, Reply, Request
 from ..messages import Message
+from ..translation import to_messages
 from .clients import Client, Clients, snapshot
 from .peer import Peer
 

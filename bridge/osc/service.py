@@ -19,13 +19,12 @@ from ..addresses import (
     BadArgumentsError,
     BadRangeError,
     find,
-    to_command,
-    to_messages,
     value_addresses,
 )
 from ..desk import NotFoundError, members
 from ..hub import Hub
 from ..messages import Message, Value
+from ..translation import to_command, to_messages
 from . import conversation
 from .clients import LONGEST_LEASE_S, Clients
 from .conversation import Conversation

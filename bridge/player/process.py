@@ -70,7 +70,6 @@ def main() -> int:
     player = Player(settings, controls.tell)
     listener = _listener(Path(settings["socket"]))
     player.start()
-    print("ready", flush=True)
     threading.Thread(target=_accept, args=(listener, controls, player), name="accept", daemon=True).start()
     while True:
         time.sleep(0.2)

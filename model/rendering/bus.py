@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import ExitStack, closing
+from pathlib import Path
+from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
 from ..audio import Audio, StemArray
+from ..automation import Ride
 from ..dsp.fifo import Fifo
 from ..dsp.resampler import Resampler
 from ..effects.effect import Effect
@@ -24,13 +27,20 @@ from ..remix import Faders
 from ..separation import Separated
 from .output_file import SILENCE, Extent, OutputFile, resampler_start, scaled_frames
 from .plan import Output, Plan
-from .spec import UNTIL_SILENT, Version
+from .spec import UNTIL_SILENT
 
 BLOCK_FRAMES = 8192
 """What plug-ins are fed, counted from where they start: the sound of some depends on it."""
 
 LONGEST_TAIL_S = 60.0
 _QUIET_S = 5.0
+
+
+class Sink(Protocol):
+    """What takes the sound of one output."""
+
+    def write(self, audio: Audio) -> None:
+        """Take the next block, at the source's rate."""
 
 
 class Bus:
@@ -40,8 +50,8 @@ class Bus:
         self._plan = plan
         rate, channels = plan.info.sample_rate, plan.info.channels
         self._lanes = [
-            _Lane(plan, version, [o for o in plan.outputs if o.version == number], stack)
-            for number, version in enumerate(plan.spec.versions)
+            _Lane(plan, number, [o for o in plan.outputs if o.version == number], stack)
+            for number in range(len(plan.spec.versions))
         ]
         self._resampler = None
         if plan.sample_rate != rate:
@@ -103,9 +113,14 @@ class Bus:
                 clip=spec.overs == "clip",
                 replaceable=spec.overwrite or (output.path.exists() and plan.own(output.path)),
             )
-        for lane in self._lanes:
-            lane.files = [files[output.path] for output in lane.outputs]
+        self.lead_to(files)
         return list(files.values())
+
+    def lead_to(self, sinks: Mapping[Path, Sink]) -> None:
+        """Say where the sound of each output goes, by its path."""
+        for lane in self._lanes:
+            lane.begin(self.first)
+            lane.files = [sinks[output.path] for output in lane.outputs]
 
     def push(self, block: Separated) -> None:
         """Take the next aligned block."""
@@ -145,23 +160,26 @@ class Bus:
 class _Lane:
     """One version: stem chains, mixer, mix chain, and the outputs that hang on it."""
 
-    def __init__(self, plan: Plan, version: Version, outputs: list[Output], stack: ExitStack) -> None:
+    def __init__(self, plan: Plan, number: int, outputs: list[Output], stack: ExitStack) -> None:
+        version = plan.spec.versions[number]
+        self._number = number
         rate, channels = plan.info.sample_rate, plan.info.channels
         self._plan = plan
         self.outputs = outputs
-        self.files: list[OutputFile] = []
+        self.files: list[Sink] = []
         self.quiet_frames = 0
         """Frames since anything above silence came out."""
         self._mixer = Mixer(
             plan.stems, channels, rate, residual_policy=plan.spec.residual, state=version.mixer
         )
 
+        self._ride: Ride | None = None
         self._has_mix = any(output.kind == "mix" for output in outputs)
         self.warnings: list[str] = []
 
         def opened(spec: ChainSpec) -> Effect:
             spec = spec.located(plan.spec.plugin_folders)
-            self.warnings += _try_out(spec, rate, channels)
+            self.warnings += try_out(spec, rate, channels)
             chain = open_chain(spec, rate, channels, block_frames=BLOCK_FRAMES)
             if isinstance(chain, IsolatedChain):
                 stack.enter_context(closing(chain))
@@ -183,6 +201,13 @@ class _Lane:
         mix_latency = self._mix_chain.reported_latency_samples if self._mix_chain is not None else 0
         return self._lines.latency + mix_latency
 
+    def begin(self, frame: int) -> None:
+        """Say which frame of the song the first one pushed is."""
+        automation = self._plan.spec.versions[self._number].automation
+        if automation is not None:
+            states = automation.states(self._mixer.state, self._plan.info.sample_rate)
+            self._ride = Ride(self._mixer, states, frame)
+
     def push(self, block: Separated) -> None:
         self._lines.push(block, BLOCK_FRAMES)
         self._hand_out()
@@ -195,9 +220,19 @@ class _Lane:
 
     def _hand_out(self) -> None:
         mix, stems, residual, treated = self._lines.pop()
+        start = 0
+        for frames in self._ride.parts(mix.shape[1]) if self._ride is not None else [mix.shape[1]]:
+            here = slice(start, start + frames)
+            start += frames
+            part = [None if one is None else one[:, here] for one in treated]
+            if frames:
+                self._hand_part(mix[:, here], stems[:, :, here], residual[:, here], part)
+
+    def _hand_part(
+        self, mix: Audio, stems: StemArray, residual: Audio, treated: Sequence[Audio | None]
+    ) -> None:
+        """Hand out a stretch over which the controls are not moved."""
         frames = mix.shape[1]
-        if not frames:
-            return
         faders = self._mixer.faders(frames)
         loud = 0.0
         for output, file in zip(self.outputs, self.files, strict=True):
@@ -264,7 +299,7 @@ class _Lane:
 _TRIED: dict[tuple[str, int, int], tuple[str, ...] | PluginError] = {}
 
 
-def _try_out(chain: ChainSpec, sample_rate: int, channels: int) -> tuple[str, ...]:
+def try_out(chain: ChainSpec, sample_rate: int, channels: int) -> tuple[str, ...]:
     """Try a chain out before the work and return what the user should know; once per batch.
 
     A failure is remembered too, so that a plug-in that hangs costs its time-out once and not per song.

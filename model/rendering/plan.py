@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterator
+import string
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, replace
 from difflib import get_close_matches
 from pathlib import Path
@@ -126,6 +127,32 @@ def plan_render(spec: RenderSpec) -> Plan:
     return look_again(plan)
 
 
+def foreseen_paths(specs: Iterable[RenderSpec]) -> Iterator[tuple[Path, ...]]:
+    """Per spec what a render of it will write, as far as names alone tell: no song is opened.
+
+    A region's place is left out of the names. Empty where a name depends on what is in the song. Raises
+    ModelMissingError, and ArgumentValueError for stems that there are none of.
+    """
+    known: dict[tuple[str, Path | None, str], tuple[str, tuple[str, ...]]] = {}
+    for spec in specs:
+        key = spec.model, spec.stems_from, spec.residual
+        if key not in known:
+            model, _, stems = _stems(spec)
+            known[key] = model, stems
+        model, stems = known[key]
+        if _variables(spec.filename) & ({"bpm"} if spec.sample_rate is not None else {"bpm", "sample_rate"}):
+            yield ()
+            continue
+        info = AudioInfo(spec.source, spec.sample_rate or 44100, 2, 1, "32f", "wav")
+        outputs = (output.path for output in _outputs(spec, info, model, stems))
+        yield *outputs, spec.out / naming.manifest_name(spec.filename, _values(spec, info, model), spec.tree)
+
+
+def _variables(template: str) -> set[str]:
+    names = (name for _, name, _, _ in string.Formatter().parse(template) if name is not None)
+    return {naming.ALIASES.get(name, name) for name in names}
+
+
 def look_again(plan: Plan) -> Plan:
     """The same plan with the manifest as it is now. Raises OutputError for files in the way."""
     plan = replace(plan, manifest=read_manifest(plan.manifest_path))
@@ -178,7 +205,12 @@ def _check_names(spec: RenderSpec, info: AudioInfo, stems: tuple[str, ...]) -> N
     check_sensitivity(spec.sensitivity, stems)
     for version in spec.versions:
         where = f"preset {version.name}" if version.name else "the mix"
-        Mixer(stems, info.channels, info.sample_rate, residual_policy=spec.residual, state=version.mixer)
+        mixer = Mixer(
+            stems, info.channels, info.sample_rate, residual_policy=spec.residual, state=version.mixer
+        )
+        if version.automation is not None:
+            for _, state, _ in version.automation.states(mixer.state, info.sample_rate):
+                mixer.state = state
         for name in version.chains:
             check(name, where)
         for submix, members in version.submixes.items():

@@ -9,6 +9,7 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
+from ..automation import automation_text
 from ..manifest import FileEntry, Manifest, RenderEntry, fingerprint, is_intact
 from ..mixer import MixerState
 from ..platform import sync_folder
@@ -61,6 +62,8 @@ def _output_facts(plan: Plan, output: Output) -> dict[str, Any]:
         {stem: chain.located(folders).facts() for stem, chain in chosen.chains.items()} if chained else None
     )
     facts["mixer"] = _mixer_facts(chosen.mixer) if faded else None
+    if faded and chosen.automation is not None:
+        facts["automation"] = automation_text(chosen.automation)
     if output.kind == "mix" and chosen.mix_chain is not None:
         facts["mix_chain"] = chosen.mix_chain.located(folders).facts()
     if chosen.chains or chosen.mix_chain is not None:
@@ -79,7 +82,8 @@ def _mixer_facts(state: MixerState) -> dict[str, Any]:
 
 def _folder_facts(folder: Path) -> list[tuple[str, int, int]]:
     """Name, size and time of the files stems are taken from: cheap, and changes when they do."""
-    stats = [(path.name, path.stat()) for path in sorted(folder.iterdir()) if path.is_file()]
+    files = [folder] if folder.is_file() else sorted(folder.iterdir())
+    stats = [(path.name, path.stat()) for path in files if path.is_file()]
     return [(name, stat.st_size, stat.st_mtime_ns) for name, stat in stats]
 
 
@@ -155,9 +159,11 @@ def render_entry(plan: Plan, source_hash: str, null_db: float | None, warnings: 
 
 def _version_facts(chosen: Version) -> dict[str, Any]:
     chains = {**chosen.chains, **({"mix": chosen.mix_chain} if chosen.mix_chain is not None else {})}
+    ridden = chosen.automation
     return {
         "name": chosen.name,
         "mixer": _mixer_facts(chosen.mixer),
+        "automation": None if ridden is None else fingerprint({"moves": automation_text(ridden)}),
         "submixes": {name: list(members) for name, members in chosen.submixes.items()},
         "chains": {stem: chain.to_json()["plugins"] for stem, chain in chains.items()},
     }
@@ -185,7 +191,11 @@ def write_manifest(plan: Plan, render: RenderEntry, entries: Sequence[FileEntry]
         renders=(*renders, render),
         files=(*kept, *entries),
     )
-    part = path.with_name(f".stembridge-{os.getpid()}.{fingerprint({'name': path.name})[:12]}.part")
+    ending = f".{fingerprint({'name': path.name})[:12]}.part"
+    part = path.with_name(f".stembridge-{os.getpid()}{ending}")
+    for name in os.listdir(path.parent):
+        if name.startswith(".stembridge-") and name.endswith(ending):  # its render was killed right here
+            path.with_name(name).unlink(missing_ok=True)
     try:
         with part.open("w", encoding="utf-8") as file:
             file.write(manifest.to_json())

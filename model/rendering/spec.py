@@ -9,6 +9,7 @@ from pathlib import Path, PurePosixPath
 from typing import Any, Literal, get_args
 
 from ..audio import OutputFormat
+from ..automation import Automation
 from ..errors import ArgumentValueError
 from ..mixer import MixerState
 from ..plugins.chain_spec import ChainSpec
@@ -30,6 +31,8 @@ class Version:
     name: str | None = None
     """A preset's name, which its mix is named after; None for what plain flags ask for."""
     mixer: MixerState = field(default_factory=MixerState)
+    automation: Automation | None = None
+    """Moves of the mixer along the song; `mixer` is where it stands before the first."""
     submixes: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     chains: Mapping[str, ChainSpec] = field(default_factory=dict)
     mix_chain: ChainSpec | None = None
@@ -40,7 +43,7 @@ class Version:
     def remixes(self) -> bool:
         """Whether it is about a mix of its own: a preset, or any gain, mute, solo, pan, submix, mix chain."""
         touched = self.mixer != MixerState() or bool(self.submixes) or self.mix_chain is not None
-        return touched or self.name is not None
+        return touched or self.automation is not None or self.name is not None
 
     @property
     def implies_mix(self) -> bool:
