@@ -11,9 +11,10 @@ import gc
 import logging
 import os
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from .config import Config
+from .daws.ardour import ArdourLink
 from .daws.catalogue import make_link
 from .daws.service import DawService
 from .desk_file import DeskFile, load_session
@@ -56,6 +57,10 @@ async def serve(
         hub.start()
         stack.push_async_callback(hub.close)
 
+        links = [make_link(hub, daw.name, daw.options) for daw in settings.daws]
+        # What a link has made of a DAW's own files may be rendered, too.
+        made = tuple(link.clips for link in links if isinstance(link, ArdourLink))
+        settings = replace(settings, roots=(*settings.roots, *made))
         jobs = JobService(hub, state, settings, config)
         osc = OscService(hub, jobs_waiting=lambda: jobs.waiting)
         transports = Transports(osc)
@@ -87,7 +92,6 @@ async def serve(
         await player.start()
         stack.push_async_callback(player.close)
 
-        links = [make_link(hub, daw.name, daw.options) for daw in settings.daws]
         daws = DawService(hub, links, jobs.stems_of)
         daws.start()
         stack.push_async_callback(daws.close)

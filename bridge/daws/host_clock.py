@@ -34,5 +34,4 @@ class HostClock:
         self._tell()
 
     def _tell(self) -> None:
-        event = e.HostTransport(self._source, self._playing, self._position_s, self._at)
-        self._hub.publish(event, f"daw:{self._source}")
+        self._hub.publish(e.HostTransport(self._source, self._playing, self._position_s, self._at))

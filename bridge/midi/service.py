@@ -143,7 +143,7 @@ class MidiService:
         """Tell where the other side's transport is, where a message of the system says so."""
         told = self._clock.feed(packet, at)
         if told is not None:
-            self._hub.publish(e.HostTransport(ORIGIN, told.playing, told.position_s, told.at), ORIGIN)
+            self._hub.publish(e.HostTransport(ORIGIN, told.playing, told.position_s, told.at))
 
     # The map.
 
