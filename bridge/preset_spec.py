@@ -49,6 +49,11 @@ class MasterSettings:
 
     lufs: float | None = None
     true_peak: float | None = None
+    mix_amount: float | None = None
+    reference: str | None = None
+    """A song to sound like; relative to the preset."""
+    lookahead_ms: float | None = None
+    release_ms: float | None = None
 
 
 @dataclass(frozen=True)

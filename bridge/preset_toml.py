@@ -85,9 +85,15 @@ class _Reader:
             gains_db=self._numbers("gains_db", data, -math.inf, MAX_GAIN_DB, "dB (-inf is silence)"),
             pan=self._numbers("pan", data, -1.0, 1.0, "(left to right)"),
             chains={stem: self._chain(stem, list_) for stem, list_ in data.get("chain", {}).items()},
-            master=MasterSettings(**self._table("master", data, _MASTER)),
+            master=self._master(data),
             path=self._path,
         )
+
+    def _master(self, data: Mapping[str, Any]) -> MasterSettings:
+        settings = self._table("master", data, _MASTER)
+        if "reference" in settings:
+            settings["reference"] = str(self._beside(settings["reference"]))
+        return MasterSettings(**settings)
 
     def _table(self, table: str, data: Mapping[str, Any], readers: Mapping[str, _Read]) -> dict[str, Any]:
         entries = data.get(table, {})
@@ -302,6 +308,10 @@ _RENDER: Mapping[str, _Read] = {
 _MASTER: Mapping[str, _Read] = {
     "lufs": _number(-70.0, 0.0, "LUFS"),
     "true_peak": _number(-40.0, 0.0, "dBTP"),
+    "mix_amount": _number(0.0, 1.0, "(dry to wet)"),
+    "reference": _text,
+    "lookahead_ms": _number(0.5, 50.0, "ms"),
+    "release_ms": _number(5.0, 5000.0, "ms"),
 }
 
 

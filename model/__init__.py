@@ -2,6 +2,7 @@
 
 - `StemSeparator`, `Board` (also as `Pedalboard`), `Parallel`, `process`: effects, as in pedalboard;
 - `render` and what it is asked for: `RenderSpec`, `Version`, `MixerState`, `ChainSpec`, `PluginSpec`;
+- `master`, `master_album` and what they are asked for: `MasterSpec`, `AlbumSpec`;
 - `create_separator`, `list_separators`, `StemStream`, `Mixer`: the parts, for streams of your own;
 - `open_audio`, `create_audio`, `OutputFormat`: files, block by block;
 - `StembridgeError` and its kinds, in `errors`.
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
     from .errors import StembridgeError
     from .files.decoder import open_audio, read_audio
     from .files.encoder import create_audio
+    from .mastering import AlbumSpec, MasterResult, MasterSpec, master, master_album
     from .mixer import Mixer, MixerState
     from .plugins.chain_spec import ChainSpec, PluginSpec
     from .registry import create_separator, list_separators
@@ -38,6 +40,7 @@ _HOMES = {
     "effects.effect": ("Effect",),
     "files.encoder": ("create_audio",),
     "errors": ("StembridgeError",),
+    "mastering": ("AlbumSpec", "MasterResult", "MasterSpec", "master", "master_album"),
     "mixer": ("Mixer", "MixerState"),
     "registry": ("create_separator", "list_separators"),
     "rendering": ("Progress", "RenderResult", "RenderSpec", "Version", "render"),
@@ -49,11 +52,14 @@ _HOMES = {
 _HOME_OF = {name: module for module, names in _HOMES.items() for name in names}
 
 __all__ = [
+    "AlbumSpec",
     "Audio",
     "AudioInfo",
     "Board",
     "ChainSpec",
     "Effect",
+    "MasterResult",
+    "MasterSpec",
     "Mixer",
     "MixerState",
     "OutputFormat",
@@ -73,6 +79,8 @@ __all__ = [
     "create_audio",
     "create_separator",
     "list_separators",
+    "master",
+    "master_album",
     "open_audio",
     "process",
     "read_audio",

@@ -234,7 +234,7 @@ def test_memory_stays_flat() -> None:
     for _ in range(60):
         meter.push(block)
     analysis = meter._analysis
-    kept = analysis._recent.size + len(analysis._gating) + len(analysis._ranging)
+    kept = analysis._recent.size + len(analysis.gating) + len(analysis.ranging)
     assert kept <= 300 + 2 * 10 * 600
 
 

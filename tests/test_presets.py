@@ -21,7 +21,7 @@ from stembridge.model.errors import StembridgeError
 from stembridge.model.plugins.chain_spec import PluginSpec
 from stembridge.model.plugins.trial import validate
 
-SHIPPED = ("acapella", "drumless", "karaoke", "practice-bass", "stem-master", "vocal-up")
+SHIPPED = ("acapella", "drumless", "karaoke", "master-streaming", "practice-bass", "stem-master", "vocal-up")
 
 EVERYTHING = """\
 schema = 1

@@ -55,6 +55,18 @@ class Loudness:
     true_peak_dbtp: float
 
 
+@dataclass(frozen=True)
+class LoudnessOverTime:
+    """Loudness ten times a second, in LUFS; -infinity is silence.
+
+    Entry n of `momentary` is that of the 400 ms that end at 0.4 + n / 10 s of the sound, of `short_term`
+    that of the 3 s that end at 3 + n / 10 s.
+    """
+
+    momentary: NDArray[np.float64]
+    short_term: NDArray[np.float64]
+
+
 class LoudnessMeter:
     """Measures one stream of audio; what it says does not depend on how the stream is cut into blocks.
 
@@ -127,6 +139,15 @@ class LoudnessMeter:
         """Loudness range in LU (EBU Tech 3342); 0 while fewer than 3 s were pushed."""
         return self._finished().range()
 
+    def over_time(self) -> LoudnessOverTime:
+        """Momentary and short-term loudness of everything so far."""
+        found = self._finished()
+        return LoudnessOverTime(_all_lufs(found.gating), _all_lufs(found.ranging))
+
+    def gating_blocks(self) -> NDArray[np.float64]:
+        """The mean squares of all 400 ms blocks so far: what `programme_loudness` gates over."""
+        return np.array(self._finished().gating)
+
     @property
     def sample_peak(self) -> float:
         """The largest absolute sample so far, linear."""
@@ -163,8 +184,8 @@ class _Analysis:
         self._recent = np.zeros(0)  # energies of the last hops, at most 3 s
         self._hops = 0
         self._energy = 0.0
-        self._gating = array("d")  # mean squares of 400 ms blocks, one per 100 ms
-        self._ranging = array("d")  # mean squares of 3 s blocks, one per 100 ms
+        self.gating = array("d")  # mean squares of 400 ms blocks, one per 100 ms
+        self.ranging = array("d")  # mean squares of 3 s blocks, one per 100 ms
         self.momentary_max = 0.0
         self.short_term_max = 0.0
         self.peak = 0.0
@@ -174,7 +195,7 @@ class _Analysis:
         twin = copy.copy(self)
         twin._filter = copy.copy(self._filter)
         twin._oversampler = copy.copy(self._oversampler)
-        twin._gating, twin._ranging = self._gating[:], self._ranging[:]
+        twin.gating, twin.ranging = self.gating[:], self.ranging[:]
         return twin
 
     def push(self, segment: Audio) -> None:
@@ -199,9 +220,9 @@ class _Analysis:
             self.push(rest)
         if self._oversampler is not None:
             self.true_peak = self._oversampler.push(_padded(rest[:, :0], UNIT), self.true_peak)
-        if not self._gating and self._frames:
-            self._gating.append(self._energy / self._frames)
-            self.momentary_max = self._gating[0]
+        if not self.gating and self._frames:
+            self.gating.append(self._energy / self._frames)
+            self.momentary_max = self.gating[0]
 
     def _measure(self, squares: NDArray[np.float32]) -> None:
         """Add weighted squares: sum them into 10 ms hops, and hops into the three kinds of blocks."""
@@ -226,7 +247,7 @@ class _Analysis:
         total = np.concatenate([[0.0], np.cumsum(self._recent)])
         ends = np.arange(self._hops + 1, self._hops + new + 1)
         self._hops += new
-        for hops, kept in ((_MOMENTARY_HOPS, self._gating), (_SHORT_TERM_HOPS, self._ranging)):
+        for hops, kept in ((_MOMENTARY_HOPS, self.gating), (_SHORT_TERM_HOPS, self.ranging)):
             complete = ends[ends >= hops]
             index = complete - self._hops + self._recent.size
             mean = np.maximum(total[index] - total[index - hops], 0.0) / (
@@ -241,16 +262,25 @@ class _Analysis:
 
     def integrated(self) -> float:
         """BS.1770-4: the mean of the blocks above -70 LUFS and above 10 LU below those blocks' mean."""
-        blocks = _gated(self._gating, -10.0)
+        blocks = _gated(self.gating, -10.0)
         return _lufs(float(blocks.mean())) if blocks.size else -math.inf
 
     def range(self) -> float:
         """EBU Tech 3342: from the 10th to the 95th percentile of the short-term loudness above the gates."""
-        blocks = _gated(self._ranging, -20.0)
+        blocks = _gated(self.ranging, -20.0)
         if not blocks.size:
             return 0.0
         low, high = np.percentile(blocks, (10, 95), method="nearest")
         return _lufs(float(high)) - _lufs(float(low))
+
+
+def programme_loudness(parts: Sequence[NDArray[np.float64]]) -> float:
+    """Integrated loudness in LUFS of several sounds as one programme: gated over the blocks of all.
+
+    `parts` are what `LoudnessMeter.gating_blocks` gave for each.
+    """
+    blocks = _gated(array("d", np.concatenate([np.empty(0), *parts]).tolist()), -10.0)
+    return _lufs(float(blocks.mean())) if blocks.size else -math.inf
 
 
 def _padded(audio: Audio, frames: int) -> Audio:
@@ -266,3 +296,7 @@ def _gated(mean_squares: array[float], relative_db: float) -> _Energies:
 
 def _lufs(mean_square: float) -> float:
     return _OFFSET_DB + 10.0 * math.log10(mean_square) if mean_square > 0 else -math.inf
+
+
+def _all_lufs(mean_squares: array[float]) -> NDArray[np.float64]:
+    return np.array([_lufs(mean_square) for mean_square in mean_squares])

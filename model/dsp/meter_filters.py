@@ -18,10 +18,11 @@ from ..audio import Audio
 
 _Matrix = NDArray[np.float64]
 
-_BLOCK = 32  # frames per matrix row
+BLOCK = 32
+"""Frames per matrix row, and taps of the interpolator."""
 _GROUP = 16  # blocks whose states come from one product
 _AT_ONCE = 256  # blocks: products that stay in the cache
-UNIT = _BLOCK * _GROUP
+UNIT = BLOCK * _GROUP
 """The filters take whole numbers of so many frames."""
 
 
@@ -34,16 +35,16 @@ class KWeighting:
 
     def __init__(self, sample_rate: int, channels: int) -> None:
         a, b, c, d = k_weighting(sample_rate)
-        powers = [np.linalg.matrix_power(a, n) for n in range(_BLOCK)]
+        powers = [np.linalg.matrix_power(a, n) for n in range(BLOCK)]
         response = np.array([d, *(c @ power @ b for power in powers[:-1])])
-        lag = np.arange(_BLOCK)[None, :] - np.arange(_BLOCK)[:, None]  # [input, output]
+        lag = np.arange(BLOCK)[None, :] - np.arange(BLOCK)[:, None]  # [input, output]
         toeplitz = np.where(lag >= 0, response[np.maximum(lag, 0)], 0.0)
         reach = np.array([power @ b for power in reversed(powers)])  # (block, state)
         self._inputs = np.hstack([toeplitz, reach]).astype(np.float32)
         self._observe = np.array([c @ power for power in powers]).T.astype(np.float32)  # (state, block)
         # Rows are states, so matrices stand on their right, transposed. What the blocks of a group add:
         # to the state at the start of each block after them, and (last column) at the end of the group.
-        steps = [np.linalg.matrix_power(a, _BLOCK * n).T for n in range(_GROUP + 1)]
+        steps = [np.linalg.matrix_power(a, BLOCK * n).T for n in range(_GROUP + 1)]
         nothing = np.zeros_like(a)
         self._within = np.block(
             [[steps[j - i - 1] if j > i else nothing for j in range(_GROUP + 1)] for i in range(_GROUP)]
@@ -59,9 +60,9 @@ class KWeighting:
     def push(self, audio: Audio) -> NDArray[np.float32]:
         """Filter a whole number of units. Shape: `(channels, n)` in and out."""
         channels, frames = audio.shape
-        product = audio.reshape(channels, -1, _BLOCK) @ self._inputs
+        product = audio.reshape(channels, -1, BLOCK) @ self._inputs
         order = self._state.shape[1]
-        added = product[..., _BLOCK:].reshape(channels, -1, _GROUP * order) @ self._within
+        added = product[..., BLOCK:].reshape(channels, -1, _GROUP * order) @ self._within
         groups = np.concatenate([self._state[:, None], added[..., -order:]], axis=1)
         step, reach = self._group_step, 1
         while reach < groups.shape[1]:  # doubling: afterwards each state holds 2 * reach groups of the past
@@ -70,7 +71,7 @@ class KWeighting:
         self._state = groups[:, -1]
         starts = added[..., :-order] + groups[:, :-1] @ self._carried
         out: NDArray[np.float32] = starts.astype(np.float32).reshape(channels, -1, order) @ self._observe
-        out += product[..., :_BLOCK]
+        out += product[..., :BLOCK]
         return out.reshape(channels, frames)
 
 
@@ -82,37 +83,22 @@ class TruePeak:
     because its largest sample times the filter's largest gain stays below, is not computed.
     """
 
-    _TAPS = _BLOCK
-
     def __init__(self, sample_rate: int, channels: int) -> None:
-        times = 4 if sample_rate < 96_000 else 2
-        delay = np.arange(self._TAPS) - self._TAPS / 2
-        phases = []
-        for phase in range(1, times):
-            at = delay + phase / times
-            window = np.i0(6.0 * np.sqrt(np.maximum(1 - (at / (self._TAPS / 2)) ** 2, 0.0))) / np.i0(6.0)
-            taps = np.sinc(at) * window
-            phases.append(taps / taps.sum())
-        self._gain = 1.0001 * max(float(np.abs(taps).sum()) for taps in phases)
-        # The output at frame n of a phase is sum_k taps[k] u[n - k], over the block before and the block.
-        lag = np.arange(_BLOCK)[None, :] - np.arange(-_BLOCK, _BLOCK)[:, None]
-        inside = (lag >= 0) & (lag < self._TAPS)
-        matrices = [np.where(inside, taps[np.where(inside, lag, 0)], 0.0) for taps in phases]
-        self._taps = np.hstack(matrices).astype(np.float32)
+        self._taps, self._gain = interpolation(4 if sample_rate < 96_000 else 2)
         self._channels = channels
         self.reset()
 
     def reset(self) -> None:
-        self._last = np.zeros((self._channels, _BLOCK), np.float32)
+        self._last = np.zeros((self._channels, BLOCK), np.float32)
 
     def push(self, audio: Audio, found: float) -> float:
         """The larger of `found` and what a whole number of units reaches. Shape: `(channels, n)`."""
         joined = np.concatenate([self._last, audio], axis=1)
-        self._last = audio[:, -_BLOCK:].copy()
-        starts = np.arange(0, joined.size, _BLOCK)
+        self._last = audio[:, -BLOCK:].copy()
+        starts = np.arange(0, joined.size, BLOCK)
         peaks = np.maximum.reduceat(np.abs(joined).ravel(), starts).reshape(self._channels, -1)
         pairs = np.maximum(peaks[:, :-1], peaks[:, 1:])
-        blocks = joined.reshape(self._channels, -1, _BLOCK)
+        blocks = joined.reshape(self._channels, -1, BLOCK)
         # The loudest blocks first: what they reach mostly settles all others.
         for least in (0.9, 0.0):
             limit = max(found / self._gain, least * float(pairs.max()))
@@ -123,6 +109,27 @@ class TruePeak:
                 curve = both @ self._taps
                 found = max(found, float(curve.max()), -float(curve.min()))
         return found
+
+
+def interpolation(times: int) -> tuple[NDArray[np.float32], float]:
+    """The curve between samples as a product: `times - 1` points between each two, and the most it can gain.
+
+    Two neighbouring blocks of samples, `(2 * BLOCK,)`, times the matrix `(2 * BLOCK, (times - 1) * BLOCK)`
+    are the points of the later block, phase by phase, BLOCK / 2 frames late.
+    """
+    delay = np.arange(BLOCK) - BLOCK / 2
+    phases = []
+    for phase in range(1, times):
+        at = delay + phase / times
+        window = np.i0(6.0 * np.sqrt(np.maximum(1 - (at / (BLOCK / 2)) ** 2, 0.0))) / np.i0(6.0)
+        taps = np.sinc(at) * window
+        phases.append(taps / taps.sum())
+    # The output at frame n of a phase is sum_k taps[k] u[n - k], over the block before and the block.
+    lag = np.arange(BLOCK)[None, :] - np.arange(-BLOCK, BLOCK)[:, None]
+    inside = (lag >= 0) & (lag < BLOCK)
+    matrices = [np.where(inside, taps[np.where(inside, lag, 0)], 0.0) for taps in phases]
+    gain = 1.0001 * max(float(np.abs(taps).sum()) for taps in phases)
+    return np.hstack(matrices).astype(np.float32), gain
 
 
 @functools.lru_cache(maxsize=8)

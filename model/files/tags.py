@@ -1,7 +1,8 @@
 """Tags by mutagen's easy names (`title`, `artist`, `tracknumber`), whatever the container.
 
 MP3, WAV and AIFF hold ID3 (WAV also LIST INFO), FLAC and Ogg Vorbis comments. Names that ID3 has no frame
-for go into TXXX frames and come back from there.
+for go into TXXX frames and come back from there. The front cover is the tag `metadata_block_picture`, see
+`cover`.
 """
 
 from __future__ import annotations
@@ -16,6 +17,7 @@ from typing import Any, BinaryIO
 
 from ..audio import LOSSY
 from ..errors import AudioFileError, AudioFileNotFoundError
+from .cover import COVER, cover_bytes, cover_of, read_cover, without_cover
 from .sink import write_error
 from .wav_file import INFO_NAMES, find_info
 
@@ -24,16 +26,18 @@ Tags = Mapping[str, Sequence[str]]
 _FALSE_IN_A_REMIX = re.compile(
     r"replaygain_.*|r128_.*|isrc|acoustid_.*|fingerprint|musicip_.*"
     r"|musicbrainz_(track|recording|releasetrack)id|itun(norm|smpb|pgap).*|comment:itun.*"
-    r"|accuraterip.*|encoder|encodedby|encodersettings|length|.*picture|coverart.*|cuesheet"
+    r"|accuraterip.*|encoder|encodedby|encodersettings|length|coverart.*|cuesheet|(?!metadata_block_).*picture|stembridge_.*"
     r"|waveformatextensible_channel_mask"
 )
 """Loudness, identity, encoder and length of the recording: not those of a stem of it."""
+
+_UNREADABLE = (OSError, ValueError, struct.error)
 
 _NOT_IN_A_COMMENT_NAME = re.compile(r"[^ -<>-}]")
 
 
 def read_tags(path: Path | str) -> dict[str, tuple[str, ...]]:
-    """The text tags of an audio file; empty where there are none, or none that can be read.
+    """The tags of an audio file, its front cover among them; empty where none can be read.
 
     Raises AudioFileNotFoundError.
     """
@@ -45,15 +49,18 @@ def read_tags(path: Path | str) -> dict[str, tuple[str, ...]]:
     if not path.is_file():
         raise AudioFileNotFoundError(f"there is no file {path}")
     found: dict[str, tuple[str, ...]] = {}
-    try:
+    with contextlib.suppress(*_UNREADABLE, mutagen.MutagenError):
         found = _read_info(path)
+        if cover := read_cover(path):
+            found[COVER] = (cover,)
+    try:
         file = mutagen.File(path, easy=True)
         if file is None or file.tags is None:
             return found
         tags = file.tags
         if isinstance(tags, ID3 | EasyID3):
             tags = _from_id3(mutagen.File(path).tags)
-    except (mutagen.MutagenError, OSError, ValueError, struct.error):
+    except (*_UNREADABLE, mutagen.MutagenError):
         return found
     for name in tags.keys():  # noqa: SIM118 - some of mutagen's tags iterate over pairs
         values = tags[name]
@@ -65,6 +72,8 @@ def read_tags(path: Path | str) -> dict[str, tuple[str, ...]]:
 
 def write_tags(path: Path | str, tags: Tags) -> None:
     """Make `tags` the text tags of an existing FLAC, MP3, Ogg, WAV or AIFF file; others are dropped.
+
+    Pictures stay, unless there is a cover among `tags`, which takes their place.
 
     Raises AudioFileNotFoundError, AudioFileError for what is none of these, OutputError or DiskFullError.
     """
@@ -101,13 +110,28 @@ def stem_tags(source: Tags, stem: str) -> dict[str, tuple[str, ...]]:
     >>> stem_tags({}, "bass")
     {'title': ('bass',)}
     """
-    kept = {
+    kept = _true_in_a_remix(source)
+    titles = kept.pop("title", ())
+    return {"title": tuple(f"{title} ({stem})" for title in titles) or (stem,)} | kept
+
+
+def master_tags(source: Tags, name: str) -> dict[str, tuple[str, ...]]:
+    """The tags of a master: those of its song, less what another sound makes false.
+
+    A song without a title gets `name`.
+
+    >>> master_tags({"title": ("Song",), "replaygain_track_gain": ("-3 dB",)}, "01 song")
+    {'title': ('Song',)}
+    """
+    return {"title": (name,)} | _true_in_a_remix(source)
+
+
+def _true_in_a_remix(source: Tags) -> dict[str, tuple[str, ...]]:
+    return {
         name.lower(): tuple(values)
         for name, values in source.items()
         if values and not _FALSE_IN_A_REMIX.fullmatch(name.lower())
     }
-    titles = kept.pop("title", ())
-    return {"title": tuple(f"{title} ({stem})" for title in titles) or (stem,)} | kept
 
 
 def id3_tag(tags: Tags) -> bytes:
@@ -120,7 +144,9 @@ def id3_tag(tags: Tags) -> bytes:
     id3: Any = mutagen.id3
     easy: Any = mutagen.easyid3.EasyID3()  # type: ignore[no-untyped-call]
     rest = []
-    for name, values in tags.items():
+    if (cover := cover_of(tags)) is not None:
+        rest.append(id3.APIC(encoding=3, mime=cover.mime, type=cover.type, desc=cover.desc, data=cover.data))
+    for name, values in without_cover(tags).items():
         texts = list(values)
         if name == "comment":
             rest.append(id3.COMM(encoding=3, lang="XXX", desc="", text=texts))
@@ -143,10 +169,11 @@ def id3_tag(tags: Tags) -> bytes:
     return buffer.getvalue()
 
 
-def comment_bytes(tags: Tags) -> int:
-    """How many bytes `tags` take as Vorbis comments, beside the vendor's name."""
-    pairs = _comments(tags)
-    return sum(4 + len(name) + 1 + len(value.encode()) for name, value in pairs)
+def comment_bytes(tags: Tags, container: str = "ogg") -> int:
+    """How many bytes `tags` take as Vorbis comments (and a cover in FLAC), beside the vendor's name."""
+    pairs = _comments(without_cover(tags))
+    text = sum(4 + len(name) + 1 + len(value.encode()) for name, value in pairs)
+    return text + cover_bytes(tags, container)
 
 
 def replace_comments(file: BinaryIO, container: str, tags: Tags) -> None:
@@ -175,19 +202,28 @@ def _comments(tags: Tags) -> list[tuple[str, str]]:
 def _set_comments(file: Any, tags: Tags) -> None:
     if file.tags is None:
         file.add_tags()
+    cover = cover_of(tags)
+    kept = file.tags.get(COVER, ())
     file.tags.clear()
-    file.tags.extend(_comments(tags))
+    file.tags.extend(_comments(without_cover(tags)))
+    if cover is not None and hasattr(file, "add_picture"):
+        file.clear_pictures()
+        file.add_picture(cover)
+        return
+    covers = kept if cover is None else tags[COVER][:1]
+    file.tags.extend([(COVER, text) for text in covers])
 
 
 def _set_id3(file: Any, tags: Tags) -> None:
-    """Replace text and comment frames; pictures and the like stay."""
+    """Replace text and comment frames; pictures and the like stay where no cover is given."""
     import mutagen.id3
 
     id3: Any = mutagen.id3
     if file.tags is None:
         file.add_tags()
+    replaced = {"COMM"} if cover_of(tags) is None else {"COMM", "APIC"}
     for key, frame in list(file.tags.items()):
-        if frame.FrameID[0] == "T" or frame.FrameID == "COMM":
+        if frame.FrameID[0] == "T" or frame.FrameID in replaced:
             del file.tags[key]
     if data := id3_tag(tags):
         for frame in id3.ID3(io.BytesIO(data)).values():

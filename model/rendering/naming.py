@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import re
 import string
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from pathlib import Path, PurePosixPath
 
 from ..errors import ArgumentValueError
@@ -34,8 +34,11 @@ _VARYING = re.compile(r"\{(stem|instrument|instr|index|ext|codec)(:[^}]*)?\}")
 _UNSAFE = re.compile(r"[\x00-\x1f/\\]")
 
 
-def check_template(template: str) -> None:
-    """Raise ArgumentValueError for a template that cannot work, before anything is rendered."""
+def check_template(template: str, needed: Collection[str] = ("stem", "ext")) -> None:
+    """Raise ArgumentValueError for a template that cannot work, before anything is rendered.
+
+    `needed` are the variables without which outputs would share a name.
+    """
     try:
         parts = list(string.Formatter().parse(template))
     except ValueError as error:
@@ -45,10 +48,10 @@ def check_template(template: str) -> None:
         if ALIASES.get(name, name) not in VARIABLES:
             known = ", ".join(f"{{{variable}}}" for variable in VARIABLES)
             raise ArgumentValueError(f"the file name template has no variable {{{name}}}; it knows {known}")
-    if not {ALIASES.get(name, name) for name in names} >= {"stem", "ext"}:
+    if not {ALIASES.get(name, name) for name in names} >= set(needed):
+        wanted = " and ".join(f"{{{name}}}" for name in needed)
         raise ArgumentValueError(
-            "the file name template needs {stem} and {ext}, or outputs would share a name; "
-            f"got {template!r}"
+            f"the file name template needs {wanted}, or outputs would share a name; got {template!r}"
         )
     path = PurePosixPath(template)
     if path.is_absolute() or ".." in path.parts:
@@ -64,7 +67,6 @@ def expand(
 
     Raises ArgumentValueError for a variable that has no value for this song (`{bpm}` without a tag).
     """
-    check_template(template)
     return _filled(PurePosixPath(template).parts, values, tree, template)
 
 

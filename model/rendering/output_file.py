@@ -102,7 +102,7 @@ class OutputFile:
         self._thread: threading.Thread | None = None
         self._writer: AudioWriter | None = None
         self._spool: BinaryIO | None = None
-        token = f"{_temporary_prefix(path)}{os.getpid()}-{secrets.token_hex(3)}"
+        token = f"{temporary_prefix(path)}{os.getpid()}-{secrets.token_hex(3)}"
         self.part = path.with_name(f"{token}.part{path.suffix}")
         self.spool_path = path.with_name(f"{token}.spool")
         self._over_limits = _limits(format)
@@ -110,7 +110,7 @@ class OutputFile:
 
     def open(self) -> None:
         """Create the temporary files and start encoding."""
-        self._made = _make_folder(self.path.parent)
+        self._made = make_folder(self.path.parent)
         sweep(self.path)
         try:
             if self.frames is None or (not self._clip and (self.format.integer or self.format.lossy)):
@@ -327,11 +327,11 @@ def sweep(path: Path) -> None:
     """Remove what a killed render left of this output; the caller holds the target's lock."""
     if path.parent.is_dir():
         for entry in os.scandir(path.parent):
-            if entry.name.startswith(_temporary_prefix(path)):
+            if entry.name.startswith(temporary_prefix(path)):
                 Path(entry.path).unlink(missing_ok=True)
 
 
-def _temporary_prefix(path: Path) -> str:
+def temporary_prefix(path: Path) -> str:
     """What temporary names of one output begin with: short whatever its name, and no other output's."""
     digest = hashlib.blake2b(os.fsencode(path.name), digest_size=8).hexdigest()
     return f".stembridge-{digest}-"
@@ -351,7 +351,7 @@ def existing(folder: Path) -> Path:
     return folder
 
 
-def _make_folder(folder: Path) -> list[Path]:
+def make_folder(folder: Path) -> list[Path]:
     """Make a folder and its parents; returns those that were not there, the innermost first."""
     there = existing(folder)
     try:

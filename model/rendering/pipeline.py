@@ -39,6 +39,8 @@ class RenderResult:
     """Whether everything was there already, made from the same source with the same settings."""
     cached: bool = False
     """Whether the stems came from the cache."""
+    continued_s: float = 0.0
+    """Seconds from the start whose stems a killed render of the same had finished."""
     null_db: float | None = None
     gain_db: float = 0.0
     """The common gain that kept integer files from clipping."""
@@ -72,7 +74,7 @@ def render(spec: RenderSpec, *, cache: StemCache | None = None) -> Generator[Pro
     """
     began = time.monotonic()
     plan = plan_render(spec)
-    lock = _lock_path(plan.manifest_path)
+    lock = lock_path(plan.manifest_path)
     while True:
         with platform.file_lock(lock, wait=False) as held, one_thread():
             if held:
@@ -130,13 +132,16 @@ def _render(plan: Plan, cache: StemCache | None, began: float) -> Iterator[Progr
             file_entry(plan, output, file, record.id, prints[output.path])
             for output, file in zip(plan.outputs, files, strict=True)
         )
-        _publish(plan, files, record, entries)
+        publish(plan, files, record, entries)
     seconds, gain_db = time.monotonic() - began, gain_to_db(files[0].gain)
-    result = RenderResult(plan, entries, False, opened.cached, null_db, gain_db, tuple(warnings), seconds)
+    continued_s = opened.continued_frames / plan.info.sample_rate
+    result = RenderResult(
+        plan, entries, False, opened.cached, continued_s, null_db, gain_db, tuple(warnings), seconds
+    )
     yield Progress("done", 1.0, result)
 
 
-def _publish(
+def publish(
     plan: Plan, files: Sequence[OutputFile], record: RenderEntry, entries: Sequence[FileEntry]
 ) -> None:
     """Give every file its name, and say so in the manifest.
@@ -195,7 +200,7 @@ def _check_room(plan: Plan) -> None:
         )
 
 
-def _lock_path(manifest: Path) -> Path:
+def lock_path(manifest: Path) -> Path:
     """A lock per target, away from it so that output folders hold outputs only."""
     name = hashlib.blake2b(os.fsencode(manifest.resolve()), digest_size=12).hexdigest()
     return Path(tempfile.gettempdir()) / f"stembridge-{platform.user()}" / f"{name}.lock"

@@ -13,12 +13,13 @@ from types import TracebackType
 from typing import Self
 
 from ..audio import Audio
+from ..cache_checkpoint import CheckpointWriter
 from ..cache_entry import CacheWriter
 from ..errors import AudioFileError, ModelMissingError
 from ..files.decoder import AudioReader
 from ..registry import create_separator, separator_entry
 from ..separation import Separated, StemStream
-from ..separators.cached import CachedSeparator, RecordingSeparator
+from ..separators.cached import CachedSeparator, ContinuedSeparator, RecordingSeparator
 from ..separators.protocol import Separator
 from ..separators.stems_from import StemsFrom
 from ..stem_cache import CacheKey, StemCache
@@ -26,6 +27,8 @@ from .plan import Plan
 from .record import device
 
 BLOCK_FRAMES = 1 << 16
+CHECKPOINTS_FROM_S = 300.0
+"""How long a song must be for a killed render of it to be continued, not begun again."""
 _READ_AHEAD_BLOCKS = 3
 _SOUND_DEPENDS_ON = ("stembridge", "pedalboard", "soundfile", "soxr", "numpy", "scipy")
 _NETWORKS_DEPEND_ON = ("torch",)
@@ -65,17 +68,24 @@ class StemSource:
         with ReadAhead(reader, begin, end) as blocks:
             read = begin
             for block in blocks:
+                # Before these frames are separated: else their stems would be kept under a wrong name.
+                self._check_unchanged()
                 read += block.shape[1]
                 separated = self._stream.push(block)
                 yield _cut(separated, first - at, last - at), (read - begin) / max(1, end - begin)
                 at += separated.mix.shape[1]
-        if file_stamp(self._plan.info.path) != self._stamp:
-            # Before the end of the stream, with which the stems would go to the cache under a wrong name.
-            raise AudioFileError(
-                f"{self._plan.info.path} changed while it was being rendered: render it again"
-            )
+        self._check_unchanged()
         separated = self._stream.flush()
         yield _cut(separated, first - at, last - at), 1.0
+
+    def _check_unchanged(self) -> None:
+        path = self._plan.info.path
+        try:
+            same = file_stamp(path) == self._stamp
+        except OSError as error:
+            raise AudioFileError(f"{path} went away while it was being rendered") from error
+        if not same:
+            raise AudioFileError(f"{path} changed while it was being rendered: render it again")
 
 
 def file_stamp(path: Path) -> tuple[int, ...]:
@@ -93,6 +103,8 @@ class OpenSeparator:
     """Whether its stems come from the cache."""
     recording: CacheWriter | None = None
     """The cache entry it fills as it goes, if any."""
+    continued_frames: int = 0
+    """How many frames from the start a checkpoint holds: those need not be separated again."""
     warnings: Sequence[str] = ()
     """What is wrong with the stems' files; of a separator, what it has said so far."""
 
@@ -142,9 +154,14 @@ def open_separator(plan: Plan, source_hash: str, cache: StemCache | None, stack:
         sample_rate=info.sample_rate,
         channels=info.channels,
         frames=info.frames,
+        checkpoints=info.seconds >= CHECKPOINTS_FROM_S,
     )
     stack.callback(writer.abort)  # does nothing once the song is complete
-    return OpenSeparator(RecordingSeparator(separator, writer), recording=writer, warnings=said)
+    if not isinstance(writer, CheckpointWriter) or writer.kept is None:
+        return OpenSeparator(RecordingSeparator(separator, writer), recording=writer, warnings=said)
+    stack.callback(writer.kept.close)
+    continued = ContinuedSeparator(separator, writer)
+    return OpenSeparator(continued, False, writer, writer.kept_frames, said)
 
 
 class ReadAhead:

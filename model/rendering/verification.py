@@ -73,12 +73,12 @@ class Verification:
         with ExitStack() as stack:
             source = stack.enter_context(open_audio(plan.info.path))
             source.seek(plan.start)
-            readers = [stack.enter_context(_opened(file)) for file in files]
+            readers = [stack.enter_context(opened(file)) for file in files]
             peaks = [0.0] * len(files)
             left = total = plan.end - plan.start
             while left:
                 frames = min(BLOCK_FRAMES, left)
-                blocks = pool.map(_read, readers, files, [frames] * len(files))
+                blocks = pool.map(read_block, readers, files, [frames] * len(files))
                 mix = source.read(frames).astype(np.float64)
                 signal += float(np.square(mix).sum())
                 for number, (block, file) in enumerate(zip(blocks, files, strict=True)):
@@ -88,7 +88,7 @@ class Verification:
                 left -= mix.shape[1]
                 yield 1 - left / total
             for file, peak in zip(files, peaks, strict=True):
-                _compare(file, peak)
+                check_peak(file, peak)
         self.null_db = _depth(error, signal)
 
 
@@ -101,17 +101,17 @@ def _depth(error: float, signal: float) -> float | None:
 
 def _check(file: OutputFile) -> None:
     peak = 0.0
-    with _opened(file) as reader:
+    with opened(file) as reader:
         left = reader.info.frames
         while left:
-            block = _read(reader, file, min(BLOCK_FRAMES, left))
+            block = read_block(reader, file, min(BLOCK_FRAMES, left))
             peak = max(peak, float(np.abs(block).max()))
             left -= block.shape[1]
     if not file.format.lossy:
-        _compare(file, peak)
+        check_peak(file, peak)
 
 
-def _opened(file: OutputFile) -> AudioReader:
+def opened(file: OutputFile) -> AudioReader:
     try:
         reader = open_audio(file.part)
     except AudioFileError as error:
@@ -126,7 +126,7 @@ def _opened(file: OutputFile) -> AudioReader:
     return reader
 
 
-def _read(
+def read_block(
     reader: AudioReader, file: OutputFile, frames: int
 ) -> np.ndarray[tuple[int, int], np.dtype[np.float32]]:
     try:
@@ -138,7 +138,7 @@ def _read(
     return block
 
 
-def _compare(file: OutputFile, peak: float) -> None:
+def check_peak(file: OutputFile, peak: float) -> None:
     expected = min(file.peak * file.gain, 1.0) if file.format.integer else file.peak * file.gain
     if abs(peak - expected) > PEAK_TOLERANCE * max(1.0, expected):
         raise VerificationError(
