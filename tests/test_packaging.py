@@ -42,7 +42,8 @@ def test_the_wheel_holds_every_module_and_preset_and_nothing_else(wheel: Path) -
     expected = set()
     for part in ("model", "bridge", "presets"):
         for path in (ROOT / part).rglob("*"):
-            if path.suffix in {".py", ".toml", ".typed", ".safetensors"} or path.parent.name == "weights":
+            kinds = {".py", ".toml", ".typed", ".safetensors", ".lua", ".ReaperOSC"}
+            if path.suffix in kinds or path.parent.name == "weights":
                 expected.add(f"stembridge/{path.relative_to(ROOT).as_posix()}")
     with zipfile.ZipFile(wheel) as archive:
         held = {name for name in archive.namelist() if ".dist-info/" not in name}
@@ -52,6 +53,8 @@ def test_the_wheel_holds_every_module_and_preset_and_nothing_else(wheel: Path) -
 def test_every_folder_of_modules_is_listed_as_a_package() -> None:
     listed = set(tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["setuptools"]["packages"])
     folders = {path.parent for part in ("model", "bridge", "presets") for path in (ROOT / part).rglob("*.py")}
+    # Python that Live runs, not we: data, to be copied into Live's own folder.
+    folders = {folder for folder in folders if "live_remote_script" not in folder.parts}
     assert listed == {"stembridge." + ".".join(folder.relative_to(ROOT).parts) for folder in folders}
 
 

@@ -112,4 +112,5 @@ def test_flags_presets_config_and_requests_use_the_same_words() -> None:
     assert {field.name for field in fields(RenderSettings)} <= request
     assert {field.name for field in fields(RenderDefaults)} <= flags
     work = {"inputs", "help", "jobs", "no_cache", "dry_run", "json", "overlap", "segment", "shifts"}
-    assert flags - request == work
+    batch = {"cluster", "watch", "settle", "report"}
+    assert flags - request == work | batch
