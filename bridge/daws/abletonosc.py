@@ -21,9 +21,11 @@ from .. import events as e
 from ..feedback import Feedback
 from ..hub import Hub, Refusal
 from ..messages import Value
+from ..session import MASTER
 from .abletonosc_line import LISTEN_PORT, SEND_PORT, AbletonOscError, Line
 from .link import Mode, SelectedClip, StemImport
 from .live_tracks import LAW, Bindings
+from .shown import shown
 
 log = logging.getLogger(__name__)
 
@@ -280,16 +282,15 @@ class AbletonOscLink:
     def _on_event(self, event: e.Event, origin: str) -> None:
         if self.mode != "remote":
             return
+        told = shown(event)
+        if told is None or told[0] == MASTER or told[1] == "pan":
+            return
+        stem, what, value = told
         own = origin == self._origin
-        match event:
-            case e.GainChanged(stem, gain_db, fade_s) if not fade_s:
-                self._feedback.offer(_key(stem, "volume"), _single(LAW.position(gain_db)), own=own)
-            case e.GainMoved(stem, gain_db):
-                self._feedback.offer(_key(stem, "volume"), _single(LAW.position(gain_db)), own=own)
-            case e.MuteChanged(stem, on):
-                self._feedback.offer(_key(stem, "mute"), float(on), own=own)
-            case e.SoloChanged(stem, on):
-                self._feedback.offer(_key(stem, "solo"), float(on), own=own)
+        if what == "gain":
+            self._feedback.offer(_key(stem, "volume"), _single(LAW.position(value)), own=own)
+        else:
+            self._feedback.offer(_key(stem, what), value, own=own)
 
     def _tell(self, key: str, value: float) -> None:
         stem, _, leaf = key.partition("/")
@@ -306,7 +307,7 @@ class AbletonOscLink:
         self._line.send(f"/live/track/set/{what}", index, sent)
 
 
-def _key(stem: str, what: What) -> str:
+def _key(stem: str, what: str) -> str:
     return f"{stem}/{what}"
 
 

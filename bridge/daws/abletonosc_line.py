@@ -16,6 +16,7 @@ from dataclasses import dataclass
 from ..hub import Refusal
 from ..messages import Message, Value
 from ..osc.packets import PacketError, decode, encode
+from .datagrams import Datagrams
 
 log = logging.getLogger(__name__)
 
@@ -70,7 +71,8 @@ class Line:
             while True:
                 try:
                     self._transport, _ = await loop.create_datagram_endpoint(
-                        lambda: _Datagrams(self._on_packet), local_addr=("127.0.0.1", self.listen_port)
+                        lambda: Datagrams("AbletonOSC", self._on_packet),
+                        local_addr=("127.0.0.1", self.listen_port),
                     )
                 except OSError as error:
                     self._problem = _taken(self.listen_port, error)
@@ -172,14 +174,3 @@ def _taken(port: int, error: OSError) -> str:
         f"UDP port {port} is taken, and AbletonOSC answers nowhere else, to one program only: end the one "
         f"that has it (another bridge, TouchOSC, a script; `lsof -nP -iUDP:{port}` names it)"
     )
-
-
-class _Datagrams(asyncio.DatagramProtocol):
-    def __init__(self, take: Callable[[bytes, str], None]) -> None:
-        self._take = take
-
-    def datagram_received(self, data: bytes, address: tuple[str, int]) -> None:
-        self._take(data, address[0])
-
-    def error_received(self, error: Exception) -> None:
-        log.debug("AbletonOSC's port: %s", error)

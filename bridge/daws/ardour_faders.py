@@ -12,6 +12,7 @@ from ..messages import Message
 from ..session import MASTER as MASTER_NAME
 from . import ardour_dialect as dialect
 from .ardour_tracks import Tracks
+from .shown import shown
 
 _SAME = {"gain": 0.002, "mute": 0.5, "solo": 0.5, "pan": 0.001}
 """Values so close are one: Ardour repeats gains to within 0.00002 dB."""
@@ -64,26 +65,12 @@ class Faders:
     def on_event(self, event: e.Event, origin: str) -> None:
         """Show Ardour what happened on the desk."""
         own = origin == self._origin
-        match event:
-            case e.GainChanged(stem, gain_db, fade_s) if not fade_s:
-                self._offer(stem, "gain", gain_db, own)
-            case e.GainMoved(stem, gain_db):
-                self._offer(stem, "gain", gain_db, own)
-            case e.MasterGainChanged(gain_db, fade_s) if not fade_s:
-                self._offer(MASTER_NAME, "gain", gain_db, own)
-            case e.MasterGainMoved(gain_db):
-                self._offer(MASTER_NAME, "gain", gain_db, own)
-            case e.MuteChanged(stem, on):
-                self._offer(stem, "mute", float(on), own)
-            case e.SoloChanged(stem, on):
-                self._offer(stem, "solo", float(on), own)
-            case e.PanChanged(stem, pan):
-                self._offer(stem, "pan", pan, own)
-            case e.MasterMuteChanged(on):
-                self._offer(MASTER_NAME, "mute", float(on), own)
-            case e.FaderTouched(stem, touched) if not own:
-                if self.sure and (strip := self._tracks.strip_of(stem)) is not None:
-                    self._send(dialect.touch(strip, touched))
+        if isinstance(event, e.FaderTouched):
+            strip = self._tracks.strip_of(event.stem)
+            if not own and self.sure and strip is not None:
+                self._send(dialect.touch(strip, event.touched))
+        elif (told := shown(event)) is not None:
+            self._offer(*told, own)
 
     def _follow(self, stem: str, what: str, value: float) -> None:
         key, same = f"{stem}/{what}", _SAME[what]

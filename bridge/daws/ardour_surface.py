@@ -11,6 +11,7 @@ from collections.abc import Callable
 from ..messages import Message
 from ..osc.packets import PacketError, decode, encode
 from . import ardour_dialect as dialect
+from .datagrams import Datagrams
 
 log = logging.getLogger(__name__)
 
@@ -109,7 +110,7 @@ class Surface:
                 await asyncio.sleep(_BIND_AGAIN_S)
                 continue
             self._transport, _ = await loop.create_datagram_endpoint(
-                lambda: _Datagrams(self._on_packet), sock=sock
+                lambda: Datagrams("Ardour", self._on_packet), sock=sock
             )
             return
 
@@ -156,17 +157,6 @@ class Surface:
             "free one; Edit > Preferences > Control Surfaces > Open Sound Control (OSC) says which, and "
             "port= tells it to the link"
         )
-
-
-class _Datagrams(asyncio.DatagramProtocol):
-    def __init__(self, take: Callable[[bytes, str], None]) -> None:
-        self._take = take
-
-    def datagram_received(self, data: bytes, address: tuple[str, int]) -> None:
-        self._take(data, address[0])
-
-    def error_received(self, error: Exception) -> None:
-        log.debug("Ardour's port: %s", error)
 
 
 def _bound(host: str, port: int) -> socket.socket:

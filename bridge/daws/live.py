@@ -26,6 +26,7 @@ from .host_clock import HostClock
 from .link import Mode, SelectedClip, StemImport
 from .live_line import Line
 from .live_tracks import SAME_DB, Bindings, shown_db, snapped_db
+from .shown import shown
 
 log = logging.getLogger(__name__)
 
@@ -231,20 +232,12 @@ class LiveLink:
     def _on_event(self, event: e.Event, origin: str) -> None:
         if self.mode != "remote":
             return
+        told = shown(event)
+        if told is None or told[1] == "pan" or (told[0] == MASTER and told[1] == "mute"):
+            return
+        stem, what, value = told
         own = origin == self._origin
-        match event:
-            case e.GainChanged(stem, gain_db, fade_s) if not fade_s:
-                self._feedback.offer(_key(stem, "gain"), shown_db(gain_db), own=own)
-            case e.GainMoved(stem, gain_db):
-                self._feedback.offer(_key(stem, "gain"), shown_db(gain_db), own=own)
-            case e.MasterGainChanged(gain_db, fade_s) if not fade_s:
-                self._feedback.offer(_key(MASTER, "gain"), shown_db(gain_db), own=own)
-            case e.MasterGainMoved(gain_db):
-                self._feedback.offer(_key(MASTER, "gain"), shown_db(gain_db), own=own)
-            case e.MuteChanged(stem, on):
-                self._feedback.offer(_key(stem, "mute"), float(on), own=own)
-            case e.SoloChanged(stem, on):
-                self._feedback.offer(_key(stem, "solo"), float(on), own=own)
+        self._feedback.offer(_key(stem, what), shown_db(value) if what == "gain" else value, own=own)
 
     def _tell(self, key: str, value: float) -> None:
         stem, _, leaf = key.partition("/")
@@ -261,7 +254,7 @@ class LiveLink:
         self._line.send("set", number, _CONTROLS[what], float(value), self._sequence, self._heard)
 
 
-def _key(stem: str, what: What) -> str:
+def _key(stem: str, what: str) -> str:
     return f"{stem}/{what}"
 
 

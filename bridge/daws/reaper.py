@@ -10,7 +10,7 @@ import asyncio
 import contextlib
 import logging
 import math
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Literal
 
@@ -22,10 +22,12 @@ from ..messages import Message
 from ..osc.packets import PacketError, bundles, decode, encode
 from ..session import MASTER as MASTER_NAME
 from . import reaper_dialect as dialect
+from .datagrams import Datagrams
 from .host_clock import HostClock
 from .link import Mode, SelectedClip, StemImport
 from .reaper_mailbox import Mailbox, default_folder
 from .reaper_tracks import Tracks
+from .shown import shown
 
 log = logging.getLogger(__name__)
 
@@ -155,7 +157,7 @@ class ReaperLink:
         self._host = str(place[0])
         local = self._host.startswith("127.")
         transport, _ = await loop.create_datagram_endpoint(
-            lambda: _Datagrams(self._on_packet),
+            lambda: Datagrams("REAPER", self._on_packet),
             local_addr=("127.0.0.1" if local else "0.0.0.0", self.listen_port),
         )
         self._transport = transport
@@ -239,23 +241,11 @@ class ReaperLink:
         if self.mode != "remote":
             return
         own = origin == self._origin
-        match event:
-            case e.GainChanged(stem, gain_db, fade_s) if not fade_s:
-                self._offer(stem, "gain", gain_db, own)
-            case e.GainMoved(stem, gain_db):
-                self._offer(stem, "gain", gain_db, own)
-            case e.MasterGainChanged(gain_db, fade_s) if not fade_s:
-                self._offer(MASTER_NAME, "gain", gain_db, own)
-            case e.MasterGainMoved(gain_db):
-                self._offer(MASTER_NAME, "gain", gain_db, own)
-            case e.MuteChanged(stem, on):
-                self._offer(stem, "mute", float(on), own)
-            case e.SoloChanged(stem, on):
-                self._offer(stem, "solo", float(on), own)
-            case e.MasterMuteChanged(on):
-                self._offer(MASTER_NAME, "mute", float(on), own)
-            case e.FaderTouched(stem, touched) if not own:
-                self._touch(stem, touched)
+        if isinstance(event, e.FaderTouched):
+            if not own:
+                self._touch(event.stem, event.touched)
+        elif (told := shown(event)) is not None and told[1] != "pan":
+            self._offer(*told, own)
 
     def _offer(self, stem: str, what: str, value: float, own: bool) -> None:
         if self._tracks.track_of(stem) is not None:
@@ -322,17 +312,6 @@ class ReaperLink:
 
 _PACKET_BYTES = 1_000
 """Under the 1024 that REAPER's own packets have by default."""
-
-
-class _Datagrams(asyncio.DatagramProtocol):
-    def __init__(self, take: Callable[[bytes, str], None]) -> None:
-        self._take = take
-
-    def datagram_received(self, data: bytes, address: tuple[str, int]) -> None:
-        self._take(data, address[0])
-
-    def error_received(self, error: Exception) -> None:
-        log.debug("REAPER's port: %s", error)
 
 
 def _key(stem: str, what: str) -> str:
