@@ -28,9 +28,9 @@ class FileEntry:
     render: str
     """The id of the render that wrote it, in `renders`."""
     kind: str
-    """`stem`, `complement` (all but one stem), `submix` or `mix`."""
+    """`stem`, `complement` (all but one stem), `submix`, `mix`, `master` or `preview`."""
     stem: str
-    """The stem's name, the submix's name, or the name of the version a mix was made with."""
+    """The stem's or submix's name, or the name of the version a mix was made with; else what it is."""
     fingerprint: str
     """A hash over everything that decides this file's content; empty while it is being replaced."""
     bytes: int

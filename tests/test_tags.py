@@ -100,7 +100,7 @@ def test_pictures_stay_when_text_is_replaced(tmp_path: Path) -> None:
     frames.save(path)
     write_tags(path, {"title": ("new",)})
     assert id3.ID3(path).getall("APIC")[0].data == b"picture"
-    assert read_tags(path) == {"title": ("new",)}
+    assert read_tags(path)["title"] == ("new",)
 
 
 def test_a_wav_file_says_the_same_in_info_and_id3(tmp_path: Path) -> None:

@@ -137,7 +137,7 @@ def _soundfile(
         file, "w", rate, channels, subtype=subtype, format=container, compression_level=level
     )
     if tags:  # room for the real ones, so that nothing has to move in the end
-        handle.comment = "." * (comment_bytes(tags) + 64)
+        handle.comment = "." * (comment_bytes(tags, container.lower()) + 64)
     return handle
 
 

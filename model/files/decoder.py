@@ -204,4 +204,6 @@ class _LazyTags(Mapping[str, tuple[str, ...]]):
         return len(self._tags)
 
     def __repr__(self) -> str:
-        return repr(dict(self._tags))
+        from .cover import COVER
+
+        return repr({name: values if name != COVER else "..." for name, values in self._tags.items()})

@@ -50,8 +50,15 @@ class StemFiles:
     """Where in the song each begins, likewise."""
 
 
+def is_stem_mp4(path: Path) -> bool:
+    """Whether a file is named as NI's stem files are."""
+    return path.name.lower().endswith((".stem.mp4", ".stem.m4a"))
+
+
 def stem_files(folder: str | os.PathLike[str]) -> StemFiles:
     """Tell the stems in a folder by their files' names; sub-folders are not searched.
+
+    An NI stem file is a folder of four, which ffmpeg unpacks into this user's cache.
 
     What a manifest of ours tells goes before names: mixes, submixes and complements are no stems, regions
     begin where they were cut out, and gains can be undone. Of several such files of one stem, one that
@@ -62,9 +69,17 @@ def stem_files(folder: str | os.PathLike[str]) -> StemFiles:
     ArgumentValueError when two files claim one stem.
     """
     folder = Path(folder)
+    if is_stem_mp4(folder) and folder.is_file():
+        from ..training.stem_mp4 import decode
+
+        folder = decode(folder)
     if not folder.is_dir():
         raise AudioFileNotFoundError(f"{folder}: expected a folder of stems, found none there")
-    files = [path for path in sorted(folder.iterdir()) if path.suffix.lower() in SUFFIXES and path.is_file()]
+    files = [
+        path
+        for path in sorted(folder.iterdir())
+        if path.suffix.lower() in SUFFIXES and path.is_file() and not is_stem_mp4(path)
+    ]
     if not files:
         raise AudioFileNotFoundError(f"{folder}: no audio files in it, expected stems like vocals.wav")
     ours, left_out = _rendered(folder, files)
