@@ -31,9 +31,10 @@ DESCRIPTIONS = {
 
 WEAK = """\
 It has only ever heard instruments from soundfonts and synthesisers, drums from sample kits, and singing
-that was made from speech and a few minutes of dry voices. It bleeds more than networks trained on
-hundreds of real songs, vocals most of all. A bass line on a synthesiser may be taken for bass though its
-producer filed it under other. Screams, growls and crowds, which speech does not have, and solo
+that was made from speech and a few minutes of dry voices. A live drum kit that is quiet in its mix loses
+most, and so does whatever plays below 120 Hz but is neither bass nor drums. It bleeds more than networks
+trained on hundreds of real songs, vocals most of all. A bass line on a synthesiser may be taken for bass
+though its producer filed it under other. Screams, growls and crowds, which speech does not have, and solo
 instruments that sing (saxophone, violin, slide guitar) are easily confused.
 """
 

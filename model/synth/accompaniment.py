@@ -64,6 +64,27 @@ def _comp(density: float, syncopation: float, length: float, count: int = 4, top
     return play
 
 
+def _two_hands(right: Role) -> Role:
+    """A keyboard's right hand as given, and a left that plays the bass of every chord, often in octaves."""
+
+    def play(frame: Frame, section: Section, centre: float, rng: np.random.Generator) -> list[Note]:
+        notes = right(frame, section, centre, rng)
+        metre = frame.metre
+        lowest = max(34.0, centre - float(rng.uniform(16, 26)))
+        octaves = (0, 12) if rng.random() < 0.5 else (0,)
+        again = float(rng.choice([0.0, 0.0, 2.0, 1.0])) * metre.beat_s
+        for span in section.chords:
+            low = nearest_in({span.chord.bass}, lowest)
+            count = max(1, round(span.seconds / again)) if again else 1
+            each = span.seconds / count
+            for i in range(count):
+                start = span.start_s + i * each
+                notes += [Note(start, each * 0.95, low + octave, 0.6) for octave in octaves]
+        return notes
+
+    return play
+
+
 def _quarters(frame: Frame, section: Section, centre: float, rng: np.random.Generator) -> list[Note]:
     """Piano-ballad chords on every beat or eighth, a broken low octave under them."""
     metre = frame.metre
@@ -318,6 +339,8 @@ ROLES: dict[str, Role] = {
     "comp": _comp(1.0, 0.5, 0.85),
     "busy comp": _comp(1.7, 0.8, 0.6),
     "sparse comp": _comp(0.45, 0.4, 0.95),
+    "two hands": _two_hands(_comp(0.8, 0.5, 0.9)),
+    "busy hands": _two_hands(_comp(1.6, 0.7, 0.65)),
     "quarters": _quarters,
     "strum": _strum,
     "pick": _pick,

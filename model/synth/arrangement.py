@@ -184,9 +184,10 @@ def _part(
 def _filled(
     parts: list[Part], count: int, others: frozenset[int], rng: np.random.Generator
 ) -> tuple[Part, ...]:
-    """The parts that play at all; somebody plays in each section that drums and bass leave empty."""
+    """The parts that play at all: one does, and somebody in each section that drums and bass leave empty."""
+    idle = not any(part.sections for part in parts)
     for i in range(count):
-        if i not in others and not any(i in part.sections for part in parts):
+        if (idle and i == 0) or (i not in others and not any(i in part.sections for part in parts)):
             k = int(rng.integers(len(parts)))
             parts[k] = Part(
                 parts[k].name, parts[k].recipe, parts[k].centre, parts[k].sections | {i}, parts[k].solo

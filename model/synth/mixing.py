@@ -62,6 +62,32 @@ def placed(audio: Audio, place: str, rng: np.random.Generator) -> Audio:
     return _width(audio, float(rng.uniform(0.6, 1.1))) * gains[:, None]
 
 
+def doubled(audio: Audio, above_hz: float, level_db: float, rng: np.random.Generator) -> Audio:
+    """The middle of a part heard again on the sides, a moment later: more microphones, or a widener.
+
+    Only what lies above `above_hz` is doubled, `level_db` louder than in the middle; the sum of both sides
+    stays what it was.
+    """
+    import pedalboard as pb
+
+    late = int(rng.integers(60, 900))
+    middle = (audio[:1] + audio[1:]) * np.float32(0.5)
+    high = pb.HighpassFilter(above_hz)(np.ascontiguousarray(middle, np.float32), 44100)
+    side = np.zeros_like(middle)
+    side[:, late:] = high[:, :-late] * np.float32(10 ** (level_db / 20))
+    out: Audio = audio + np.concatenate([side, -side])
+    return out
+
+
+def swelling(frames: int, sample_rate: int, sd_db: float, rng: np.random.Generator) -> NDArray[np.float32]:
+    """A gain that wanders as players do, some phrases louder than others. Shape: returns `(frames,)`."""
+    every_s = float(rng.uniform(0.5, 4.0))
+    count = int(frames / (every_s * sample_rate)) + 3
+    gains_db = np.clip(rng.normal(0.0, sd_db, count), -2.5 * sd_db, 2.5 * sd_db)
+    at = np.arange(frames) / (every_s * sample_rate) + rng.random()
+    return np.asarray(10 ** (np.interp(at, np.arange(count), gains_db) / 20), np.float32)
+
+
 def _width(audio: Audio, width: float) -> Audio:
     middle, side = (audio[0] + audio[1]) * np.float32(0.5), (audio[0] - audio[1]) * np.float32(0.5 * width)
     return np.stack([middle + side, middle - side])
@@ -80,11 +106,13 @@ def part_chain(kind: str, beat_s: float, rng: np.random.Generator) -> list[Any]:
     """Effects for one part of `other`; kind is the first word of its sound (`gm`, `guitar`...)."""
     import pedalboard as pb
 
-    lowest, highest = (60, 180) if kind == "guitar" else (25, 180)
+    lowest, highest = (40, 120) if kind == "guitar" else (20, 120)
     low_cut = float(np.exp(rng.uniform(np.log(lowest), np.log(highest))))
     chain: list[Any] = [pb.HighpassFilter(low_cut)]
     chain += _equaliser(rng, 3.0)
-    if rng.random() < 0.25:
+    if rng.random() < 0.3:  # bodies and rooms, closer to the microphone than samples are
+        chain.append(pb.LowShelfFilter(float(rng.uniform(110, 280)), float(rng.uniform(1, 7))))
+    if rng.random() < 0.2:
         chain.append(_compressor(rng))
     if rng.random() < 0.55:  # air that samples lack and records have
         chain.append(pb.HighShelfFilter(float(rng.uniform(4000, 8000)), float(rng.uniform(3, 12))))
@@ -139,7 +167,7 @@ def bass_chain(rng: np.random.Generator) -> list[Any]:
     else:
         chain.append(pb.LowShelfFilter(float(rng.uniform(55, 110)), float(rng.uniform(0, 7))))
     chain += _equaliser(rng, 2.5)
-    if rng.random() < 0.4:
+    if rng.random() < 0.25:
         chain.append(_compressor(rng))
     if rng.random() < 0.1:
         chain.append(pb.Chorus(float(rng.uniform(0.3, 1.2)), 0.2, mix=0.3))
@@ -174,10 +202,18 @@ def vocal_chain(beat_s: float, rng: np.random.Generator) -> list[Any]:
         chain.append(pb.Chain([pb.Distortion(float(rng.uniform(4, 12))), pb.Gain(-4)]))
     if rng.random() < 0.06:  # down a telephone
         chain += [pb.HighpassFilter(400), pb.LowpassFilter(3500)]
+    if rng.random() < 0.12:
+        chain.append(
+            pb.Chorus(
+                float(rng.uniform(0.3, 2)), float(rng.uniform(0.05, 0.3)), mix=float(rng.uniform(0.2, 0.5))
+            )
+        )
+    elif rng.random() < 0.05:
+        chain.append(pb.Phaser(float(rng.uniform(0.1, 1.5)), float(rng.uniform(0.3, 0.8)), mix=0.4))
     if rng.random() < 0.4:
         chain.append(_delay(beat_s, rng))
-    if rng.random() < 0.88:
-        chain.append(_reverb(rng, (0.03, 0.3)))
+    if rng.random() < 0.9:  # near, or far away in a hall
+        chain.append(_reverb(rng, (0.03, 0.3) if rng.random() < 0.85 else (0.3, 0.6)))
     return chain
 
 

@@ -21,6 +21,7 @@ from .metre import humanised
 from .mixing import (
     active_level,
     bass_chain,
+    doubled,
     drum_chain,
     levelled,
     master,
@@ -28,6 +29,7 @@ from .mixing import (
     placed,
     pump,
     stem_level,
+    swelling,
     through,
     vocal_chain,
 )
@@ -106,6 +108,12 @@ class Band:
             "other": other,
             "vocals": through(levelled(vocals, 0.1), vocal_chain(beat_s, rng), SAMPLE_RATE),
         }
+        if rng.random() < 0.4:
+            stems["bass"] = doubled(stems["bass"], rng.uniform(100, 500), rng.uniform(-24, -8), rng)
+        if rng.random() < 0.25:
+            stems["vocals"] = doubled(stems["vocals"], rng.uniform(100, 600), rng.uniform(-14, -2), rng)
+        if rng.random() < 0.6:
+            stems["bass"] = stems["bass"] * swelling(frames, SAMPLE_RATE, rng.uniform(0.5, 3.0), rng)
         if plan.pumping:
             ducked = pump(hits, frames, SAMPLE_RATE, rng)
             stems["other"] = stems["other"] * ducked
@@ -155,7 +163,7 @@ class Band:
         kind, _, choice = plan.bass_sound.partition(":")
         if kind == "synth":
             return INSTRUMENTS[choice](notes, frames, SAMPLE_RATE, rng)
-        played = humanised(notes, rng, 0.006, 0.07)
+        played = humanised(notes, rng, 0.006, rng.uniform(0.05, 0.18))
         middle = self._sampled([int(number) for number in choice.split(",")], played, frames, rng).mean(0)
         return np.stack([middle, middle])
 
@@ -170,6 +178,8 @@ class Band:
             kind = part.recipe.sound.partition(":")[0]
             audio = through(audio, part_chain(kind, plan.frame.metre.beat_s, rng), SAMPLE_RATE)
             audio = placed(audio, part.recipe.place, rng)
+            if rng.random() < 0.6:
+                audio = audio * swelling(frames, SAMPLE_RATE, rng.uniform(0.5, 4.0), rng)
             # What plays where nobody sings is as loud as a singer would be.
             level_db = part.recipe.level_db + rng.normal(0, 2.5) + (3.0 if part.solo else 0.0)
             stem += levelled(audio, 0.1 * 10 ** (level_db / 20))
@@ -199,7 +209,7 @@ class Band:
         if kind == "solo" and choice in SOLOISTS:
             line = notes if choice == "synth choir" else in_one_voice(notes)
             return SOLOISTS[choice](line, frames, SAMPLE_RATE, rng)
-        played = humanised(notes, rng, 0.006, 0.07)
+        played = humanised(notes, rng, 0.006, rng.uniform(0.05, 0.15))
         if kind == "gm":
             return self._sampled([int(number) for number in choice.split(",")], played, frames, rng)
         programs = SOLO_PROGRAMS[choice]

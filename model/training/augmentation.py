@@ -12,6 +12,7 @@ import numpy as np
 
 from ..audio import Audio, StemArray
 from ..errors import ArgumentValueError
+from .effects import doubled, in_a_room, overdriven, reshaped
 from .equaliser import filter_with, random_curve, random_cut
 
 _FADE_S = 0.01
@@ -45,6 +46,13 @@ class Augment:
     width: float = 0.15
     """The side signal is scaled by up to 1.5."""
     mono: float = 0.05
+    room: float = 0.12
+    """Reverberation of the stem's own."""
+    double: float = 0.08
+    """The middle is heard again on the sides."""
+    dynamics: float = 0.2
+    """Loud and soft lie further apart, or nearer."""
+    overdrive: float = 0.05
     codec: float = 0.01
     """An MP3 at a low bit rate, all stems of a segment alike."""
     clip: float = 0.03
@@ -54,7 +62,7 @@ class Augment:
 
     def __post_init__(self) -> None:
         for name in ("drop", "silence", "swap", "polarity", "speed", "equalise", "cut", "width", "mono",
-                     "codec", "clip"):  # fmt: skip
+                     "room", "double", "dynamics", "overdrive", "codec", "clip"):  # fmt: skip
             if not 0.0 <= getattr(self, name) <= 1.0:
                 raise ArgumentValueError(f"{name} is a probability, 0 to 1; got {getattr(self, name)}")
         start, end, over = self.remix
@@ -99,7 +107,15 @@ def augment(stems: StemArray, sample_rate: int, settings: Augment, rng: np.rando
 
 
 def _played(audio: Audio, sample_rate: int, settings: Augment, rng: np.random.Generator) -> Audio:
-    """One stem: filters, then everything that is a matrix of channels, then silence."""
+    """One stem: effects, filters, then everything that is a matrix of channels, then silence."""
+    if rng.random() < settings.overdrive:
+        audio = overdriven(audio, rng)
+    if rng.random() < settings.dynamics:
+        audio = reshaped(audio, rng)
+    if rng.random() < settings.double:
+        audio = doubled(audio, sample_rate, rng)
+    if rng.random() < settings.room:
+        audio = in_a_room(audio, sample_rate, rng)
     equalise, cut = rng.random() < settings.equalise, rng.random() < settings.cut
     if equalise and cut:
         curve = random_curve(rng, sample_rate, settings.equalise_sd_db)
