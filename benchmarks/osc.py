@@ -3,8 +3,8 @@
     python benchmarks/osc.py [--seconds 60] [--rate 2000] [--json]
 
 Starts `stembridge serve` in a process of its own and talks to it over UDP; every figure is from that process.
-The mixer here is the session's target: from the datagram's send to the moment the state has changed and been told,
-measured at a subscriber (so one trip back is included) on the same machine.
+The mixer here is the session's target: from the datagram's send to the moment the state has changed and been
+told, measured at a subscriber (so one trip back is included) on the same machine.
 """
 
 from __future__ import annotations

@@ -375,7 +375,7 @@ class TransportPosition(Event):
 
 @dataclass(frozen=True)
 class HostTransport(Event):
-    """Where the transport of a DAW or of a MIDI clock is: a second of the song, at a moment (monotonic clock)."""
+    """Where the transport of a DAW or a MIDI clock is: a second of the song, at a moment (monotonic)."""
 
     source: str
     playing: bool

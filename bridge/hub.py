@@ -170,8 +170,8 @@ _ANSWERS = (e.StripValue, e.MasterValue, e.StemItem, e.StemListEnd, e.SceneItem,
 _NOTED = (e.SceneStored, e.SceneRecalled, e.SceneForgotten)
 
 REPLIED = (
-    *_NOTED, e.JobAccepted, e.AutomationSaved, e.AutomationRecording, e.Following, e.ImportDone, e.ImportFailed,
-    e.TrackBound, e.MidiForgotten, e.MidiLearned, e.ChainChanged,
+    *_NOTED, e.JobAccepted, e.AutomationSaved, e.AutomationRecording, e.Following, e.ImportDone,
+    e.ImportFailed, e.TrackBound, e.MidiForgotten, e.MidiLearned, e.ChainChanged,
 )  # fmt: skip
 """News to everybody that whoever asked for it has had as an answer."""
 

@@ -79,7 +79,16 @@ class PlayerSettings:
     """Hz; None: the song's own."""
     buffer: int = 512
     """Frames."""
+    latency: float | None = None
+    """Seconds that the system may hold of the sound; None: little."""
     model: str = "default"
+    chains: Mapping[str, str] = field(default_factory=dict)
+    """Stem, or `mix` -> the preset whose chain treats it."""
+    input: str | None = None
+    """What `live` hears: a device by name, part of it or number; None: the system's own."""
+    live_model: str = "live"
+    margin: float = 2.0
+    """Buffers that `live` holds beyond its separator's latency."""
 
 
 @dataclass(frozen=True)
@@ -122,7 +131,9 @@ class ServeSettings:
 
 _SERVE_KEYS = ("port", "listen", "roots", "out", "state", "fader_law", "no_progress_s", "memory_gb")
 _MIDI_KEYS = ("input", "output", "virtual", "map", "takeover", "channel", "notes")
-_PLAYER_KEYS = ("output", "outputs", "rate", "buffer", "model")
+_PLAYER_KEYS = (
+    "output", "outputs", "rate", "buffer", "latency", "model", "chains", "input", "live_model", "margin",
+)  # fmt: skip
 _CLIENT_KEYS = ("host", "port", "prefix")
 
 

@@ -62,6 +62,8 @@ class SeparatorEntry:
     """Whether `device` makes a difference; what does not runs on the CPU."""
     rate: int | None = None
     """The only rate it runs at itself, in Hz. None: see `max_rate`."""
+    real_time: bool = False
+    """Whether it only looks backwards, so that little may be held back at other rates, too."""
     bound: Mapping[str, Any] = field(default_factory=dict)
     """Arguments of the class that are settled by the name."""
     weights: Path | None = None
@@ -226,6 +228,7 @@ def _checkpoint_entry(path: Path) -> SeparatorEntry:
         max_rate=header.sample_rate,
         uses_device=True,
         rate=header.sample_rate,
+        real_time=header.causal,
         bound={"weights": path},
         weights=path,
         weights_sha256=header.sha256,
@@ -301,7 +304,7 @@ def create_separator(
             return inner
         from .separators.native_rate import NativeRate
 
-        return NativeRate(inner, sample_rate)
+        return NativeRate(inner, sample_rate, short=entry.real_time)
 
     if entry.max_channels is None or channels <= entry.max_channels:
         return at_rate(channels)

@@ -56,6 +56,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
     )
     arg("--output", metavar="DEV", help="audio device to play on (see `stembridge devices`)")
     arg("--outputs", metavar="NAME=N-M,...", help="outputs of it: drums=1-2,vocals=3-4,mix=5-6")
+    arg("--input", metavar="DEV", help="audio device that `/live/start` listens to")
     arg("--rate", type=int, metavar="HZ", help="of the device; default: each song's own")
     arg("--buffer", type=int, metavar="FRAMES", help="of the device; default 512")
     arg(
@@ -141,7 +142,10 @@ def player_settings(player: PlayerSettings, arguments: argparse.Namespace) -> Pl
     """The player's flags over what the configuration says."""
     from stembridge.bridge.player.outputs import Outputs
 
-    named = {"output": arguments.output, "rate": arguments.rate, "buffer": arguments.buffer}
+    keys = {"output": "output", "rate": "rate", "buffer": "buffer", "input": "input", "margin": "margin"}
+    named = {key: getattr(arguments, flag, None) for key, flag in keys.items()}
+    if getattr(arguments, "latency", None) is not None:
+        named["latency"] = arguments.latency / 1e3
     player = replace(player, **{key: value for key, value in named.items() if value is not None})
     if arguments.outputs:
         pairs = [pair.partition("=") for pair in arguments.outputs.split(",")]

@@ -22,6 +22,7 @@ from stembridge.model.registry import Device, create_separator
 from stembridge.model.residual import rest_of
 from stembridge.model.separation import StemStream
 from stembridge.model.separators.protocol import Separator
+from stembridge.model.separators.stem_files import is_stem_mp4
 from stembridge.model.separators.stems_from import StemsFrom
 
 from .deck import DeckSong
@@ -149,7 +150,7 @@ class SongAhead:
 
     def _separator(self, cached: Callable[[SongReader], Separator | None]) -> Separator:
         spec, rate, channels = self.spec, self._mix.sample_rate, self._mix.channels
-        folder = spec.stems_from or (spec.path if spec.path.is_dir() else None)
+        folder = spec.stems_from or (spec.path if spec.path.is_dir() or is_stem_mp4(spec.path) else None)
         if folder is not None:
             return self._open.enter_context(StemsFrom(folder, rate, channels, frames=self._mix.frames))
         if (found := cached(self._mix)) is not None:

@@ -6,8 +6,10 @@ single assignments of frozen data.
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
@@ -20,6 +22,9 @@ from .envelope import Envelope
 from .meters import Meters
 from .performance import Performance
 from .ring import DRY, END, Block, Layout, Ring
+
+if TYPE_CHECKING:
+    from .mix_chain import MixChain
 
 FADE_S = 0.010
 """Starts, stops and seeks fade over this."""
@@ -83,7 +88,8 @@ class Deck:
         self.meters = Meters((*song.stems, "master"), song.sample_rate)
         self.metered: Callable[[list[tuple[str, float, float]]], None] = lambda _rows: None
         self.performance = Performance()
-        self.mix_chain: Callable[[Audio], Audio] | None = None
+        self.mix_chain: MixChain | None = None
+        """What the mix goes through after the faders; it makes everything later by its latency."""
         self._gate = Envelope(round(FADE_S * song.sample_rate))
         self._wet = Envelope(round(WET_S * song.sample_rate), 1.0)
         self._block: Block | None = None
@@ -156,12 +162,26 @@ class Deck:
             self._last = out[:, filled - 1 : filled].copy()
         if filled < frames:
             self._run_dry(out[:, filled:])
+        self._meter(out, stems)
+        return out, stems
+
+    @property
+    def audible(self) -> int:
+        """The frame that comes out of the next `take` first."""
+        return self.frame - (self.mix_chain.latency if self.mix_chain is not None else 0)
+
+    def close(self) -> None:
+        """Let go of the ring, and of its file; once the callback has another deck. Twice is fine."""
+        self.ring.close()
+        with contextlib.suppress(OSError):
+            self.ring.path.unlink()
+
+    def _meter(self, out: Audio, stems: Sequence[Audio]) -> None:
         for index, stem in enumerate(stems):
             self.meters.note(index, stem)
         self.meters.note(len(stems), out)
-        if (rows := self.meters.advance(frames)) is not None:
+        if (rows := self.meters.advance(int(out.shape[1]))) is not None:
             self.metered(rows)
-        return out, stems
 
     # One piece: what can be done in one go, from one block.
 
@@ -223,6 +243,8 @@ class Deck:
         self.seek = None
         self._arriving = True
         self.mixer.reset()
+        if self.mix_chain is not None:
+            self.mix_chain.clear()
 
     def _drop(self) -> None:
         if self._block is not None:
@@ -245,15 +267,12 @@ class Deck:
             after = audio[channels * (2 + len(song.stems)) :].reshape(len(song.treated), channels, frames)
             by_name = dict(zip(song.treated, after, strict=True))
             treated = [by_name.get(name) for name in song.stems]
-        self._wet.target = 0.0 if is_dry or self.dry else 1.0
-        if is_dry:
-            self._wet.value = 0.0  # the blocks before have faded already, or there were none
         faders = self.mixer.faders(frames)
         self.performance.hear(frame, frames, self.mixer.in_effect, self.mixer.ramp_ms)
         summed = mix if is_dry else faders.mix(mix, separated, residual, treated)
-        wet = self._wet.take(frames)
+        wet = self._wetness(is_dry, frames)
         if not (isinstance(wet, float) and wet == 1.0):
-            summed = summed * wet + mix * (1.0 - wet)
+            summed = mix + (summed - mix) * wet
         if self.mix_chain is not None:
             summed = self.mix_chain(np.ascontiguousarray(summed, dtype=np.float32))
         gate = self._gate.take(frames)
@@ -261,10 +280,20 @@ class Deck:
         for index, name in enumerate(song.stems):
             source = separated[index] if treated is None or treated[index] is None else treated[index]
             stems[index][:] = faders.post_fader(name, np.asarray(source, dtype=np.float32))
+        if not (isinstance(wet, float) and wet == 1.0):
+            for stem in stems:
+                stem *= wet
         if not (isinstance(gate, float) and gate == 1.0):
             out *= gate
             for stem in stems:
                 stem *= gate
+
+    def _wetness(self, is_dry: bool, frames: int) -> NDArray[np.float32] | float:
+        """How much of the remix is in the next frames; the rest is the plain mix."""
+        self._wet.target = 0.0 if is_dry or self.dry else 1.0
+        if is_dry:
+            self._wet.value = 0.0  # the blocks before have faded already, or there were none
+        return self._wet.take(frames)
 
     def _step_fades(self, frames: int) -> None:
         fades = self.fades

@@ -16,11 +16,16 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 from stembridge.model.errors import StembridgeError
+from stembridge.model.platform import hurry
 
 Floats = NDArray[np.float32]
 Render = Callable[[int, "Floats | None", float], Floats]
 """Takes frames, the input `(channels, frames)` if there is one, and the time (`time.monotonic`) at which the
 first of them will be heard; returns `(channels, frames)`."""
+
+
+SERVED_S = 0.1
+"""What a sound server is asked to hold where sound goes in and out."""
 
 
 class DeviceError(StembridgeError, OSError):
@@ -41,7 +46,11 @@ class DeviceSpec:
     sample_rate: int = 44100
     buffer_frames: int = 512
     latency_s: float | None = None
-    """How much the system may hold; None: little, as for playing by hand."""
+    """How much the system may hold; None: little, as for playing by hand.
+
+    There and back through PulseAudio or PipeWire (by way of ALSA) that is 0.1 s: with less they stutter when
+    the machine is busy, and are silent for a second each time.
+    """
 
 
 @dataclass(frozen=True)
@@ -71,6 +80,19 @@ def list_devices() -> list[DeviceInfo]:
     ]  # fmt: skip
 
 
+def input_facts(name: str | None) -> tuple[int, int]:
+    """The rate a device's input runs at by itself, and how many channels it has. Raises DeviceError."""
+    sounddevice = _portaudio()
+    try:
+        device = sounddevice.query_devices(_number(name), "input")
+    except (sounddevice.PortAudioError, ValueError) as error:
+        raise DeviceError(
+            f"there is no audio input {name or 'of the system'}: {_reason(error)}; "
+            "`stembridge devices` lists them all"
+        ) from error
+    return round(device["default_samplerate"]), int(device["max_input_channels"])
+
+
 class Device:
     """An open device that asks for sound from a thread of its own."""
 
@@ -79,14 +101,16 @@ class Device:
         self.spec = spec
         self._render = render
         self.underruns = 0
-        """How often the system had nothing to play because we were late."""
+        """How often the system had nothing to play, or lost what it heard, because we were late."""
+        # What polls such a server hardly sleeps: ahead of other work it would be ahead of the server, too.
+        self._hurried = is_served(spec.output)
         self.failed: Exception | None = None
         """What the callback died of; nothing is heard any more then."""
         self.called = time.monotonic()
         """When the device last asked."""
         sounddevice = _portaudio()
         self._stop = sounddevice.CallbackAbort
-        latency: Any = "low" if spec.latency_s is None else spec.latency_s
+        latency: Any = _latency(spec)
         common = {
             "samplerate": spec.sample_rate, "blocksize": spec.buffer_frames, "dtype": "float32",
             "latency": latency, "finished_callback": self._finished,
@@ -146,8 +170,11 @@ class Device:
         self._both(None, out, frames, when, status)
 
     def _both(self, heard: Floats | None, out: Floats, frames: int, when: Any, status: Any) -> None:
+        if not self._hurried:
+            self._hurried = True
+            hurry()
         now = self.called = time.monotonic()
-        if status.output_underflow:
+        if status.output_underflow or status.input_overflow:
             self.underruns += 1
         delay = when.outputBufferDacTime - when.currentTime
         if not 0.0 < delay < 5.0:  # some hosts do not say
@@ -171,6 +198,22 @@ def refresh() -> None:
         sounddevice._terminate()
     with _quiet():
         sounddevice._initialize()
+
+
+def is_served(output: str | None) -> bool:
+    """Whether a device leads by way of ALSA to PulseAudio or PipeWire: sound then comes in bursts."""
+    sounddevice = _portaudio()
+    with contextlib.suppress(sounddevice.PortAudioError, ValueError):
+        device = sounddevice.query_devices(_number(output), "output")
+        host = sounddevice.query_hostapis(device["hostapi"])["name"]
+        return bool(host == "ALSA" and "hw:" not in device["name"])
+    return False
+
+
+def _latency(spec: DeviceSpec) -> float | str:
+    if spec.latency_s is not None:
+        return spec.latency_s
+    return SERVED_S if spec.input_channels and is_served(spec.output) else "low"
 
 
 def _number(name: str | None) -> int | str | None:

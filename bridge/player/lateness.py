@@ -19,13 +19,14 @@ BACK_S = 0.250
 class Lateness:
     """Follows one line there and back, block by block."""
 
-    def __init__(self, sample_rate: int) -> None:
+    def __init__(self, sample_rate: int, *, wet: bool = False) -> None:
+        """`wet`: what comes back is heard from the start."""
         self.reserve = round(RESERVE_S * sample_rate)
         """Frames that have to wait beyond a block for it to be in time."""
         self._return = round(RETURN_S * sample_rate)
         self._back = round(BACK_S * sample_rate)
-        self._value = 0.0
-        self._wet = False
+        self._value = float(wet)
+        self._wet = wet
         self._good = 0
         """Frames since something was late."""
         self.overloads = 0

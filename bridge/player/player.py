@@ -15,7 +15,7 @@ import threading
 import time
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -25,16 +25,22 @@ from stembridge.model.mixer import MixerState
 
 from ..fader_laws import fader_law
 from .deck import Deck, DeckSong, Seek
-from .device import Device, DeviceError, DeviceSpec, refresh
+from .device import SERVED_S, Device, DeviceError, DeviceSpec, input_facts, is_served, refresh
 from .dry import DrySource
+from .following import LEAD_S, Clock, Following
+from .live_deck import LiveDeck, LiveLine, delay_of, input_layout
 from .outputs import Outputs
 from .ring import BLOCK, Ring
 from .streamer_process import StreamerProcess
 from .wire import Line
 
+if TYPE_CHECKING:
+    from .mix_chain import MixChain
+
 log = logging.getLogger(__name__)
 
 _POSITION_S = 0.1
+_PRIME_S = 0.2
 _DEVICE_AGAIN_S = 1.0
 _STREAMER_AGAIN_S = 0.5
 
@@ -72,9 +78,14 @@ class Player:
         self._dry: DrySource | None = None
         self._underruns = 0
         self._told_underruns = 0
+        self._overloads = 0
+        self._told_overloads = 0
         self._meters: list[tuple[str, float, float]] | None = None
         self._rings = 0
         self._recording = True
+        self._priming = 0
+        self._following: Following | None = None
+        self._lead_s = LEAD_S
         self._heard_at = (0, 0.0)
         """A frame, and when it is heard."""
         self._closing = threading.Event()
@@ -103,14 +114,14 @@ class Player:
             rate = deck.song.sample_rate if deck else 1
             state = "empty" if not self._wanted.key else "loading" if deck is None else "stopped"
             if deck is not None and self._wanted.playing and not deck.ended:
-                state = "playing"
+                state = "live" if isinstance(deck, LiveDeck) else "playing"
             mixer = deck.mixer.state if deck is not None else self._wanted.state
             return {
                 "is": "state", "state": state, "key": self._wanted.key,
-                "position_s": (deck.frame if deck else 0) / rate,
+                "position_s": max(deck.audible if deck else 0, 0) / rate,
                 "length_s": (deck.song.frames if deck else 0) / rate,
                 "stems": list(deck.song.stems) if deck else [],
-                "path": str(self._wanted.request.get("path", "")),
+                "path": str(self._wanted.request.get("path") or self._wanted.request.get("input") or ""),
                 "note": self._wanted.request.get("note"),
                 "mixer": _mixer_data(mixer),
                 "device": {
@@ -118,9 +129,9 @@ class Player:
                     "name": device.name if device else (self._spec.output or ""),
                     "sample_rate": device.spec.sample_rate if device else 0,
                     "buffer_frames": self._spec.buffer_frames,
-                    "latency_s": device.latency_s if device else 0.0,
+                    "latency_s": self._latency_s(),
                     "underruns": self._underruns + (device.underruns if device else 0),
-                    "overloads": 0,
+                    "overloads": self._overloads + _overloads(deck),
                 },
                 "pid": os.getpid(), "streamer": self._streamer.pid,
             }  # fmt: skip
@@ -160,6 +171,10 @@ class Player:
                     deck.fade(line["stem"], float(line["gain_db"]), float(line["seconds"]))
             case "load":
                 self._load(line)
+            case "live":
+                self._begin_live(line)
+            case "live_end":
+                self._end_live()
             case "next":
                 self._streamer.tell(**{**line, "do": "next", "sample_rate": self._own_rate})
             case "play":
@@ -176,12 +191,16 @@ class Player:
                     deck.playing = False
                 self._tell(self.state())
             case "locate":
-                if deck is not None:
+                if deck is not None and not isinstance(deck, LiveDeck):
                     frame = round(float(line["position_s"]) * deck.song.sample_rate)
                     self._locate(min(max(frame, 0), deck.song.frames))
                     self._tell(self.state())
             case "loop":
                 self._loop(float(line["start_s"]), float(line["end_s"]))
+            case "chase":
+                self._chase(bool(line["playing"]), float(line["position_s"]), float(line["at"]))
+            case "free":
+                self._following = None
             case "record":
                 self._recording = bool(line["on"])
                 if deck is not None:
@@ -193,10 +212,7 @@ class Player:
 
     def _load(self, line: Line) -> None:
         """Fade what plays out, and have the streamer open another song."""
-        if self._deck is not None and self._deck.playing:
-            self._deck.playing = False
-            # The callback needs some of its turns for the fade; the new song takes longer to open than that.
-            time.sleep(0.03)
+        self._fade_out()
         self._rings += 1
         ring = str(self._folder / f"ring-{self._rings}")
         request = {**line, "do": "load", "ring": ring, "sample_rate": self._own_rate}
@@ -206,6 +222,37 @@ class Player:
         self._end_deck()
         self._streamer.tell(**request)
         self._tell(self.state())
+
+    def _fade_out(self) -> None:
+        if self._deck is not None and self._deck.playing:
+            self._deck.playing = False
+            # The callback needs some of its turns for the fade; what comes next takes longer than that.
+            time.sleep(0.03)
+
+    def _begin_live(self, line: Line) -> None:
+        """Fade what plays out, and have the streamer wait for the input."""
+        rate, inputs = input_facts(line.get("input"))
+        self._fade_out()
+        request = {
+            **line, "do": "live", "sample_rate": self._own_rate or rate, "channels": min(inputs, 2),
+            **self._live_rings(),
+        }  # fmt: skip
+        self._wanted = _Wanted(request, str(line["key"]), True, 0, (0, 0), self._wanted.state)
+        self._end_deck()
+        self._streamer.tell(**request)
+        self._tell(self.state())
+
+    def _live_rings(self) -> dict[str, str]:
+        self._rings += 1
+        return {way: str(self._folder / f"{way}-{self._rings}") for way in ("to", "back")}
+
+    def _end_live(self) -> None:
+        if self._wanted.request.get("do") == "live":
+            self._fade_out()
+            self._streamer.tell(do="live_end")
+            self._end_deck()
+            self._wanted = _Wanted(state=self._wanted.state)
+            self._tell(self.state())
 
     def _locate(self, frame: int) -> None:
         self._epoch += 1
@@ -217,7 +264,7 @@ class Player:
 
     def _loop(self, start_s: float, end_s: float) -> None:
         deck = self._deck
-        if deck is None:
+        if deck is None or isinstance(deck, LiveDeck):
             return
         rate = deck.song.sample_rate
         start, end = round(start_s * rate), min(round(end_s * rate), deck.song.frames)
@@ -227,6 +274,38 @@ class Player:
             # What lies in the ring was written without the loop.
             inside = start <= deck.frame < end
             self._locate(deck.frame if inside else start)
+
+    def _chase(self, playing: bool, position_s: float, at: float) -> None:
+        """Play in time with somebody at a second of the song at a moment, or stop where they stopped."""
+        deck = self._deck
+        if deck is None or isinstance(deck, LiveDeck):
+            return
+        if not playing:
+            following, self._following = self._following, None
+            if following is not None or deck.playing:
+                deck.playing = self._wanted.playing = False
+                self._tell(self.state())
+            self._locate(min(max(round(position_s * deck.song.sample_rate), 0), deck.song.frames))
+            return
+        clock = Clock(position_s, at)
+        following = self._following
+        if following is not None and following.deck is deck and not following.lost:
+            following.clock = clock
+            return
+        # Aim at where they will be when blocks have come; further ahead where that was too near.
+        again = following is not None and following.lost
+        self._lead_s = min(self._lead_s * 2, 4.0) if again else LEAD_S
+        start_s = clock.position(time.monotonic() + self._lead_s)
+        if start_s * deck.song.sample_rate >= deck.song.frames:
+            return
+        deck.playing = False
+        self._wanted.playing = True
+        self._locate(max(round(start_s * deck.song.sample_rate), 0))
+        following = Following(deck)
+        following.clock = clock
+        self._following = following
+        self._open_device()
+        self._tell(self.state())
 
     def _save_automation(self, name: str, file: Path) -> None:
         """Write what the faders did into a file, complete or not at all."""
@@ -248,8 +327,15 @@ class Player:
     def _answered(self, line: Line) -> None:
         match line.get("is"):
             case "loaded":
+                chain = self._mix_chain_of(line)
                 with self._lock:
-                    self._loaded(line)
+                    self._loaded(line, chain)
+            case "live":
+                chain = self._mix_chain_of(line)
+                with self._lock:
+                    self._live(line, chain)
+            case "problem":
+                self._problem(str(line["code"]), str(line["text"]))
             case "failed":
                 self._problem(str(line.get("code", "internal")), str(line.get("text", "")))
             case "warm":
@@ -257,7 +343,65 @@ class Player:
             case "next":
                 self._tell({"is": "next", "key": line.get("key", "")})
 
-    def _loaded(self, line: Line) -> None:
+    def _mix_chain_of(self, line: Line) -> MixChain | None:
+        """Open the chain of the mix that is asked for; one that cannot be had is told, and left out."""
+        spec, deck = self._wanted.request.get("mix_chain"), self._deck
+        if (
+            spec is None
+            or line["key"] != self._wanted.key
+            or (deck is not None and deck.mix_chain is not None)
+        ):
+            return None
+        from .mix_chain import open_mix_chain
+
+        try:
+            margin = 2 * self._spec.buffer_frames
+            return open_mix_chain(spec, line["sample_rate"], line["channels"], margin, self._bypassed)
+        except StembridgeError as error:
+            self._bypassed(f"mix: {error}; it is left out")
+            return None
+
+    def _bypassed(self, text: str) -> None:
+        self._problem("chain_bypassed", text)
+
+    def _live(self, line: Line, mix_chain: MixChain | None) -> None:
+        """The streamer waits for the input: put a deck between it and the device."""
+        wanted = self._wanted
+        if line["key"] != wanted.key or line["to"] != wanted.request.get("to"):
+            return  # of an input that is not wanted any more
+        song = DeckSong(
+            tuple(line["stems"]), line["channels"], line["sample_rate"], "other", tuple(line["treated"])
+        )
+        to = Ring(Path(line["to"]), input_layout(song.channels))
+        way = LiveLine(to, Ring(Path(line["back"]), song.layout))
+        if isinstance(self._deck, LiveDeck):
+            self._deck.go_over(song, way)
+            self._problem("streamer_back", "the stems are back")
+            return
+        margin = round(wanted.request.get("margin", 2) * self._spec.buffer_frames)
+        if is_served(self._spec.output):
+            # What the server holds may be asked for, and given, several buffers at once.
+            margin += round(0.5 * (self._spec.latency_s or SERVED_S) * song.sample_rate)
+        delay = delay_of(line["latency"], margin, song.sample_rate)
+        deck = LiveDeck(song, way, self._law, _fitting(wanted.state, song), delay=delay)
+        deck.metered = self._metered
+        deck.mix_chain = mix_chain
+        deck.playing = wanted.playing
+        self._deck = deck
+        self._open_device()
+        self._tell(self.state())
+
+    def _latency_s(self) -> float:
+        """From the song, or with `live` from the input, to the ear."""
+        deck, device = self._deck, self._device
+        if deck is None or device is None:
+            return 0.0
+        held = deck.mix_chain.latency if deck.mix_chain is not None else 0
+        if not isinstance(deck, LiveDeck):
+            return device.latency_s
+        return device.input_latency_s + (deck.delay + held) / deck.song.sample_rate + device.latency_s
+
+    def _loaded(self, line: Line, mix_chain: MixChain | None) -> None:
         """The song is open: put it on the deck."""
         wanted = self._wanted
         if line["key"] != wanted.key or line["ring"] != wanted.request.get("ring"):
@@ -269,6 +413,7 @@ class Player:
         again = self._dry is not None
         ring = Ring(Path(line["ring"]), song.layout)
         deck = Deck(song, ring, self._law, _fitting(wanted.state, song))
+        deck.mix_chain = self._deck.mix_chain if again and self._deck is not None else mix_chain
         deck.metered = self._metered
         deck.performance.recording = self._recording
         self._epoch += 1
@@ -284,8 +429,7 @@ class Player:
             return
         deck.playing = wanted.playing
         self._deck = deck
-        if wanted.playing:
-            self._open_device()
+        self._open_device()
         self._tell(self.state())
 
     def _back_from_dry(self, deck: Deck, frame: int) -> None:
@@ -338,7 +482,7 @@ class Player:
         """Read the plain song from here on, and start another streamer."""
         with self._lock:
             deck = self._deck
-            if deck is not None and self._dry is None:
+            if deck is not None and self._dry is None and not isinstance(deck, LiveDeck):
                 deck.dry = True
                 self._dry = DrySource(Path(self._wanted.request["path"]), deck, self._epoch)
         self._problem("streamer_lost", f"the streamer ended ({code}): the plain mix plays until it is back")
@@ -347,8 +491,12 @@ class Player:
         with self._lock:
             if self._wanted.key:
                 self._rings += 1
-                ring = str(self._folder / f"ring-{self._rings}")
-                self._wanted.request = {**self._wanted.request, "ring": ring, "chains": {}}
+                ring = {"ring": str(self._folder / f"ring-{self._rings}")}
+                if self._wanted.request["do"] == "live":
+                    ring = self._live_rings()
+                if self._wanted.request.get("chains"):
+                    self._bypassed("the streamer died: it comes back without the chains of the stems")
+                self._wanted.request = {**self._wanted.request, **ring, "chains": {}}
                 self._streamer.tell(**self._wanted.request)
 
     # The device.
@@ -358,33 +506,56 @@ class Player:
         if deck is None:
             return
         rate = deck.song.sample_rate
-        if self._device is not None and self._device.spec.sample_rate == rate and not self._device.lost:
+        channels = max(self._outputs.channels, deck.song.channels)
+        heard = (
+            (deck.song.channels, self._wanted.request.get("input"))
+            if isinstance(deck, LiveDeck)
+            else (0, None)
+        )
+        spec = DeviceSpec(
+            self._spec.output,
+            heard[1],
+            channels,
+            heard[0],
+            rate,
+            self._spec.buffer_frames,
+            self._spec.latency_s,
+        )
+        if self._device is not None and self._device.spec == spec and not self._device.lost:
             return
         if self._device is not None:
             self._underruns += self._device.underruns
             self._device.close()
             self._device = None
-        channels = max(self._outputs.channels, deck.song.channels)
-        spec = DeviceSpec(
-            self._spec.output, None, channels, 0, rate, self._spec.buffer_frames, self._spec.latency_s
-        )
         try:
             self._device = Device(spec, self._render)
             self._device_state = "running"
+            # Some systems drop the beginning of what a device is given when it has just been opened.
+            self._priming = round(_PRIME_S * rate)
         except DeviceError as error:
             lost_before = self._device_state == "lost"
             self._device_state = "lost"
             if not lost_before:
                 self._problem("device_lost", str(error))
 
-    def _render(self, frames: int, _heard: NDArray[np.float32] | None, when: float) -> NDArray[np.float32]:
+    def _render(self, frames: int, heard: NDArray[np.float32] | None, when: float) -> NDArray[np.float32]:
         """The device's callback."""
         deck = self._deck
         channels = self._device.spec.channels if self._device is not None else self._outputs.channels
-        if deck is None:
+        if deck is None or (isinstance(deck, LiveDeck) and heard is None):
             return np.zeros((channels, frames), np.float32)
-        self._heard_at = (deck.frame, when)
-        mix, stems = deck.take(frames)
+        if self._priming > 0:
+            self._priming -= frames
+            return np.zeros((channels, frames), np.float32)
+        self._heard_at = (deck.audible, when)
+        following = self._following
+        if isinstance(deck, LiveDeck) and heard is not None:
+            deck.hear(heard)
+            mix, stems = deck.take(frames)
+        elif following is not None and following.deck is deck:
+            mix, stems = following.take(frames, when)
+        else:
+            mix, stems = deck.take(frames)
         return self._outputs.spread(channels, deck.song.stems, mix, stems)
 
     def _metered(self, rows: list[tuple[str, float, float]]) -> None:
@@ -452,6 +623,13 @@ class Player:
             gaps = count - self._told_underruns
             self._told_underruns = count
             self._problem("underrun", f"{gaps} gap{'s' * (gaps > 1)} in the sound, {count} in all")
+        late = self._overloads + _overloads(deck)
+        if late > self._told_overloads:
+            self._told_overloads = late
+            self._problem(
+                "overload",
+                f"too slow: what is not ready is heard as it came in, {late} time{'s' * (late > 1)} so far",
+            )
 
     def _end_deck(self) -> None:
         if self._dry is not None:
@@ -459,14 +637,23 @@ class Player:
             self._dry = None
         deck, self._deck = self._deck, None
         if deck is not None:
+            self._overloads += _overloads(deck)
             time.sleep(0.02)  # the callback may be in the middle of a block of it
-            deck.ring.close()
-            with contextlib.suppress(OSError):
-                deck.ring.path.unlink()
+            deck.close()
+            if deck.mix_chain is not None:
+                deck.mix_chain.close()
 
     def _problem(self, code: str, text: str) -> None:
         log.warning("%s: %s", code, text)
         self._tell({"is": "problem", "code": code, "text": text})
+
+
+def _overloads(deck: Deck | None) -> int:
+    """How often something did not come back in time."""
+    if deck is None:
+        return 0
+    of_mix = deck.mix_chain.overloads if deck.mix_chain is not None else 0
+    return of_mix + (deck.overloads if isinstance(deck, LiveDeck) else 0)
 
 
 def _fitting(state: MixerState, song: DeckSong) -> MixerState:

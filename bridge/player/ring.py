@@ -44,10 +44,14 @@ class Layout:
     treated: int = 0
     """How many stems come a second time, after their chains."""
     slots: int = 96
+    plain: bool = False
+    """Whether there are no stems and no residual: sound on its way to be taken apart."""
 
     @property
     def rows(self) -> int:
         """Rows of a block."""
+        if self.plain:
+            return self.channels
         return self.channels * (2 + self.stems + self.treated)
 
     @property

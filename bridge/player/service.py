@@ -4,33 +4,49 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable, Coroutine, Mapping
+from collections.abc import Callable, Coroutine, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+
+from stembridge.model.errors import StembridgeError
 
 from .. import commands as c
 from .. import events as e
 from ..hub import Hub, Refusal, Request
 from ..session import MASTER
+from .chain_presets import find_chain, read_chain
 from .link import PlayerLink, PlayerStartError
+from .outputs import MIX
 from .setlist import Entry, read_setlist
 from .wire import Line
 
 log = logging.getLogger(__name__)
 
 COMMANDS = (
-    c.LoadSong, c.LoadSetlist, c.NextSong, c.Play, c.Stop, c.Locate, c.Loop, c.AskTransport, c.AskPlayer,
-    c.RecordAutomation, c.SaveAutomation,
+    c.LoadSong, c.LoadSetlist, c.NextSong, c.SetChain, c.StartLive, c.StopLive, c.Play, c.Stop,
+    c.Locate, c.Loop, c.AskTransport, c.AskPlayer, c.RecordAutomation, c.SaveAutomation,
 )  # fmt: skip
 _MOVES = (
     e.GainChanged, e.MuteChanged, e.SoloChanged, e.PanChanged, e.MasterGainChanged, e.MasterMuteChanged,
 )  # fmt: skip
+_CHASE_S = 0.05
 RAMP_MS = 20.0
 LONGEST_RAMP_MS = 120.0
 """Faders that move in steps are ridden from step to step, where the steps are no further apart than this."""
 
 Find = Callable[[str], Coroutine[Any, Any, Path]]
 """Finds a song or folder that may be opened, or raises Refusal."""
+
+
+@dataclass(frozen=True)
+class LiveSettings:
+    """What `live` hears, and how it takes it apart."""
+
+    input: str | None = None
+    model: str = "live"
+    margin: float = 2.0
+    """Buffers that are held beyond the separator's latency."""
 
 
 class PlayerService:
@@ -45,13 +61,23 @@ class PlayerService:
         *,
         out: Path = Path("separated"),
         model: str = "default",
+        live: LiveSettings | None = None,
+        chains: Mapping[str, str] | None = None,
+        plugin_folders: Sequence[Path] = (),
     ) -> None:
         """`settings` are those of the player's process: device, outputs, fader law."""
         self._hub = hub
         self._find = find
         self._model = model
+        self._live = live or LiveSettings()
+        self._chains = dict(chains or {})
+        """Stem, or `mix` -> the preset whose chain treats it."""
+        self._plugin_folders = plugin_folders
         self._out = out
         self._saving: Request | None = None
+        self._follow = ""
+        self._chased = 0.0
+        self._host_playing = False
         self._link = PlayerLink(settings, socket, self._told, self._gone)
         self._state: Line = {}
         self._songs: tuple[Entry, ...] = ()
@@ -100,6 +126,12 @@ class PlayerService:
                 return self._load_setlist(path, request)
             case c.NextSong():
                 return self._next_song(request)
+            case c.SetChain(stem, preset):
+                return self._set_chain(stem, preset, request)
+            case c.StartLive(name):
+                return self._start_live(name)
+            case c.StopLive():
+                self._link.tell(do="live_end")
             case c.Play():
                 self._need_song()
                 self._link.tell(do="play")
@@ -121,6 +153,11 @@ class PlayerService:
                 self._need_song()
                 self._saving = request
                 self._link.tell(do="save_automation", name=name, file=str(self._automation_file(name)))
+            case c.FollowTransport(source):
+                self._follow = source
+                self._link.tell(do="free")
+                self._hub.publish(e.Following(source), request.origin)
+                request.reply(e.Following(source))
             case c.AskTransport():
                 request.reply(self._transport())
             case c.AskPlayer():
@@ -157,11 +194,50 @@ class PlayerService:
         self._send_gains()
         note = {"songs": [(song.path, song.scene) for song in self._songs], "index": self._index}
         key = self._key(self._index, self._loads)
-        self._link.tell(do="load", key=key, path=entry.path, model=self._model, play=play, note=note)
+        chains = await self._chain_specs()
+        self._link.tell(
+            do="load", key=key, path=entry.path, model=self._model, play=play, note=note, **chains
+        )
         if self._index + 1 < len(self._songs):
             following = self._songs[self._index + 1]
             key = self._key(self._index + 1, self._loads + 1)
-            self._link.tell(do="next", key=key, path=following.path, model=self._model)
+            self._link.tell(do="next", key=key, path=following.path, model=self._model, **chains)
+
+    async def _set_chain(self, stem: str, preset: str, request: Request) -> None:
+        """Remember a chain, by the name of its preset only, for the next load."""
+        if preset:
+            await asyncio.to_thread(find_chain, stem, preset, self._plugin_folders)
+            self._chains[stem] = preset
+        else:
+            self._chains.pop(stem, None)
+        self._hub.publish(e.ChainChanged(stem, preset), request.origin)
+        request.reply(e.ChainChanged(stem, preset))
+
+    async def _chain_specs(self) -> dict[str, Any]:
+        """The chains as the player takes them. What cannot be had is told, and left out."""
+        specs: dict[str, Any] = {}
+        for stem, preset in self._chains.items():
+            try:
+                spec = await asyncio.to_thread(read_chain, stem, preset, self._plugin_folders)
+            except StembridgeError as error:
+                self._hub.publish(e.PlayerProblem("chain_bypassed", f"{stem}: {error}; it is left out"))
+            else:
+                specs[stem] = spec
+        return {"mix_chain": specs.pop(MIX, None), "chains": specs}
+
+    async def _start_live(self, name: str) -> None:
+        try:
+            await self._link.start()
+        except PlayerStartError as error:
+            raise Refusal("internal", str(error)) from error
+        self._songs, self._index = (), 0
+        self._loads += 1
+        self._send_gains()
+        live = self._live
+        self._link.tell(
+            do="live", key=f"{self._loads}:live", input=name or live.input, model=live.model,
+            margin=live.margin, **await self._chain_specs(),
+        )  # fmt: skip
 
     def _key(self, index: int, load: int) -> str:
         """What tells one load of a song from the next; a song taken apart ahead has the key it will have."""
@@ -185,7 +261,20 @@ class PlayerService:
 
     # Faders.
 
+    def _chase(self, event: e.HostTransport) -> None:
+        """Tell the player where the host is: changes at once, the rest some times a second."""
+        now = asyncio.get_running_loop().time()
+        changed = event.playing != self._host_playing
+        if not changed and (now - self._chased < _CHASE_S):
+            return
+        self._host_playing, self._chased = event.playing, now
+        self._link.tell(do="chase", playing=event.playing, position_s=event.position_s, at=event.at)
+
     def _noted(self, event: e.Event, _origin: str) -> None:
+        if isinstance(event, e.HostTransport):
+            if event.source == self._follow and self._state.get("key"):
+                self._chase(event)
+            return
         if not isinstance(event, _MOVES) or not self._link.connected:
             return
         if isinstance(event, e.GainChanged | e.MasterGainChanged):
@@ -236,7 +325,7 @@ class PlayerService:
                     self._hub.publish(e.Metered(name, peak_db, rms_db))
             case "problem":
                 self._hub.publish(e.PlayerProblem(str(line["code"]), str(line["text"])))
-                if line["code"] in ("device_lost", "device_back", "underrun"):
+                if line["code"] in ("device_lost", "device_back", "underrun", "overload"):
                     self._link.tell(do="state")
             case "automation":
                 saved = e.AutomationSaved(line["name"], line["file"], int(line["moves"]))
@@ -258,7 +347,7 @@ class PlayerService:
         if not self._songs and (note := line.get("note")):
             self._songs = tuple(Entry(str(path), scene) for path, scene in note["songs"])
             self._index = int(note["index"])
-        if line["key"] and line["state"] != "loading" and self._loaded != line["key"]:
+        if line["key"] and line["state"] not in ("loading", "live") and self._loaded != line["key"]:
             self._loaded = line["key"]
             following = self._songs[self._index + 1].path if self._index + 1 < len(self._songs) else ""
             self._hub.publish(e.SongLoaded(line["path"], float(line["length_s"]), following))

@@ -11,7 +11,8 @@ import os
 import sys
 import threading
 import time
-from dataclasses import dataclass
+from collections import deque
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -19,8 +20,12 @@ import numpy as np
 from numpy.typing import NDArray
 from stembridge.model.errors import StembridgeError
 from stembridge.model.platform import die_with_parent, keep_freed_memory
+from stembridge.model.separation import Separated
 
 from .ahead import PIECE, SongAhead, SongSpec
+from .chains import Chains
+from .deck import DeckSong
+from .live_streamer import LiveStream
 from .ring import BLOCK, END, Ring
 from .wire import Writer, lines
 
@@ -39,6 +44,16 @@ class _Loaded:
     ahead: SongAhead
     thread: threading.Thread
     ring: Ring | None = None
+    chains: Chains | None = None
+    """What treats its stems, if anything does."""
+    waiting: deque[tuple[int, NDArray[np.float32], int]] = field(default_factory=deque)
+    """What came out of the chains and has not gone to the ring: frame, rows, flags."""
+
+    @property
+    def song(self) -> DeckSong:
+        """As it goes to the player."""
+        song = self.ahead.song
+        return song if self.chains is None else replace(song, treated=self.chains.treated)
 
     def begin(self) -> None:
         if not self.thread.is_alive():
@@ -50,6 +65,8 @@ class _Loaded:
             self.thread.join(10.0)
         if self.ring is not None:
             self.ring.close()
+        if self.chains is not None:
+            self.chains.close()
         if not self.thread.is_alive():
             self.ahead.release()
 
@@ -68,6 +85,7 @@ class Streamer:
         self._loop: tuple[int, int] | None = None
         self._ended = False
         self._told_failed = False
+        self._live: LiveStream | None = None
 
     def take(self, line: dict[str, Any]) -> None:
         """Do what a line says; what cannot be done is answered, never raised."""
@@ -77,6 +95,10 @@ class Streamer:
                     self._load(line)
                 case "next":
                     self._load_next(line)
+                case "live":
+                    self._begin_live(line)
+                case "live_end":
+                    self._end_live()
                 case "seek":
                     self._seek(int(line["epoch"]), int(line["frame"]))
                 case "loop":
@@ -106,10 +128,39 @@ class Streamer:
                 if loaded is not None:
                     loaded.end()
             self._current = self._next = None
+        self._end_live()
+
+    def _begin_live(self, line: dict[str, Any]) -> None:
+        """Take what is heard apart, in place of a song."""
+        self._end_live()
+        with self._lock:
+            before, self._current = self._current, None
+        if before is not None:
+            before.end()
+        live = LiveStream(line, self._bypassed)
+        live.start()
+        self._live = live
+        song = live.song
+        self._answers.send(
+            {
+                "is": "live", "key": live.key, "to": line["to"], "back": line["back"], "stems": song.stems,
+                "channels": song.channels, "sample_rate": song.sample_rate, "treated": song.treated,
+                "latency": live.latency,
+            }
+        )  # fmt: skip
+
+    def _end_live(self) -> None:
+        live, self._live = self._live, None
+        if live is not None:
+            live.close()
+
+    def _bypassed(self, text: str) -> None:
+        self._answers.send({"is": "problem", "code": "chain_bypassed", "text": text})
 
     def _load(self, line: dict[str, Any]) -> None:
         """Make a song the one that goes to the player; it may have been taken apart ahead already."""
         key = str(line["key"])
+        self._end_live()
         with self._lock:
             following = self._next
             if following is not None and following.key == key:
@@ -119,7 +170,7 @@ class Streamer:
         if loaded is None:
             loaded = self._opened(key, line)
         loaded.begin()
-        song = loaded.ahead.song
+        song = loaded.song
         loaded.ring = Ring(Path(line["ring"]), song.layout, create=True)
         with self._lock:
             before, self._current = self._current, loaded
@@ -154,13 +205,21 @@ class Streamer:
             line.get("sample_rate"),
         )
         ahead = SongAhead(spec, self._spool)
-        return _Loaded(key, ahead, threading.Thread(target=ahead.run, name="separate", daemon=True))
+        loaded = _Loaded(key, ahead, threading.Thread(target=ahead.run, name="separate", daemon=True))
+        if specs := line.get("chains"):
+            song = ahead.song
+            chains = Chains(specs, song.stems, song.sample_rate, song.channels, self._bypassed)
+            loaded.chains = chains if chains.treated else None
+        return loaded
 
     def _seek(self, epoch: int, frame: int) -> None:
         with self._lock:
             self._epoch, self._frame, self._ended = epoch, frame, False
             if self._current is not None:
                 self._current.ahead.want(frame)
+                self._current.waiting.clear()
+                if self._current.chains is not None:
+                    self._current.chains.reset()
 
     def _feed_one(self) -> bool:
         """Write one block, if one is ready and there is room; False when there was nothing to do."""
@@ -172,14 +231,19 @@ class Streamer:
             error = current.ahead.failed
             self._answers.send({"is": "failed", "key": current.key, "code": error.code, "text": str(error)})
         self._begin_next(current)
-        if self._ended or current.ring.room < 2:
+        if current.ring.room < 2:
+            return False
+        if current.waiting:
+            at, ready, flags = current.waiting.popleft()
+            return current.ring.write(ready, epoch=self._epoch, frame=at, flags=flags)
+        if self._ended:
             return False
         frame, song = self._frame, current.ahead.song
         current.ahead.want(frame)
         if frame >= song.frames:
             self._ended = True
-            silence = np.zeros((song.layout.rows, 0), np.float32)
-            return current.ring.write(silence, epoch=self._epoch, frame=frame, flags=END)
+            self._put(current, frame, np.zeros((song.layout.rows, 0), np.float32), END)
+            return True
         stop = min(frame + BLOCK, song.frames, (frame // PIECE + 1) * PIECE)
         loop = self._loop if self._loop is not None and frame < self._loop[1] else None
         if loop is not None:
@@ -192,10 +256,25 @@ class Streamer:
             if rows is None:
                 return False
         at_end = stop >= song.frames and loop is None
-        current.ring.write(rows, epoch=self._epoch, frame=frame, flags=END if at_end else 0)
+        self._put(current, frame, rows, END if at_end else 0)
         self._ended = at_end
         self._frame = loop[0] if loop is not None and stop == loop[1] else stop
         return True
+
+    def _put(self, current: _Loaded, frame: int, rows: NDArray[np.float32], flags: int) -> None:
+        """Write a block, with what its chains make of it."""
+        assert current.ring is not None
+        song, chains = current.song, current.chains
+        if chains is None:
+            current.ring.write(rows, epoch=self._epoch, frame=frame, flags=flags)
+            return
+        mix, stems, rest = np.split(rows, [song.channels, -song.channels])
+        stems = stems.reshape(len(song.stems), song.channels, rows.shape[1])
+        current.waiting += [(at, ready, 0) for at, ready in chains.push(frame, Separated(mix, stems, rest))]
+        if flags & END:
+            current.waiting += [(at, ready, 0) for at, ready in chains.finish()]
+            nothing = np.zeros((song.layout.rows, 0), np.float32)
+            current.waiting.append((frame + rows.shape[1], nothing, flags))
 
     def _spliced(
         self, ahead: SongAhead, rows: NDArray[np.float32], frame: int, loop: tuple[int, int]

@@ -17,19 +17,19 @@ from .protocol import Separator
 
 if TYPE_CHECKING:
     from ..dsp.resampler import Resampler
+    from ..dsp.short_resampler import ShortResampler
 
 
 class NativeRate:
     """Runs `separator` in a stream of `sample_rate` Hz: as many frames out as in, aligned.
 
     Latency, context and grid are the inner ones in outer frames, plus what resampling adds. Both
-    resamplers are anchored, so a region is the slice of the whole to the bit here too. Raises
+    resamplers are anchored, so a region is the slice of the whole to the bit here too. With `short` they
+    are those that hardly hold anything back, where there are such for these rates. Raises
     ArgumentValueError when the separator runs at that rate itself.
     """
 
-    def __init__(self, separator: Separator, sample_rate: int) -> None:
-        from ..dsp.resampler import Resampler
-
+    def __init__(self, separator: Separator, sample_rate: int, *, short: bool = False) -> None:
         self.separator = separator
         self.name = separator.name
         self.stems = separator.stems
@@ -40,8 +40,8 @@ class NativeRate:
         if sample_rate == inner:
             raise ArgumentValueError(f"{separator.name} runs at {inner} Hz itself: use it as it is")
         rows = len(self.stems) * self.channels
-        self._down: Resampler = Resampler(sample_rate, inner, self.channels, anchored=True)
-        self._up: Resampler = Resampler(inner, sample_rate, rows, anchored=True)
+        self._down = _resampler(sample_rate, inner, self.channels, short)
+        self._up = _resampler(inner, sample_rate, rows, short)
         shared = math.gcd(sample_rate, inner)
         self._outer_step, self._inner_step = sample_rate // shared, inner // shared
         # Start k is outer frame k * outer_step and inner frame k * inner_step; both must be on all grids.
@@ -97,3 +97,12 @@ class NativeRate:
 
     def _stems(self, rows: Audio) -> StemArray:
         return rows.reshape(len(self.stems), self.channels, rows.shape[1])
+
+
+def _resampler(in_rate: int, out_rate: int, channels: int, short: bool) -> Resampler | ShortResampler:
+    from ..dsp.resampler import Resampler
+    from ..dsp.short_resampler import ShortResampler
+
+    if short and ShortResampler.suits(in_rate, out_rate):
+        return ShortResampler(in_rate, out_rate, channels)
+    return Resampler(in_rate, out_rate, channels, anchored=True)
