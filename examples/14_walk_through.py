@@ -56,9 +56,9 @@ spec = MasterSpec(
     true_peak=-1.0,
     format=OutputFormat("flac", "24"),
 )
-for progress in master(spec):
-    if progress.result is not None:
-        figures = progress.result.figures
+for step in master(spec):
+    if step.result is not None:
+        figures = step.result.figures
 print(f"mastered: {figures['measured_lufs']:.1f} LUFS, {figures['measured_true_peak']:+.2f} dBTP")
 
 # 4. Hand over: the voice and the rest, with the song's tags and cover (`stembridge pack` does it, too).

@@ -207,3 +207,16 @@ class SharedMemory:
             self._file.close()
         with contextlib.suppress(BufferError):
             self.buffer.close()
+
+
+def restore_float_environment() -> None:
+    """Let this thread compute with subnormal numbers again (Linux).
+
+    A plug-in that was built with fast maths switches them off for the whole thread when it is loaded, and
+    what is computed afterwards, networks too, is no longer what it would have been without it.
+    """
+    if sys.platform != "linux":
+        return
+    with contextlib.suppress(OSError, AttributeError):
+        libm = ctypes.CDLL("libm.so.6")
+        libm.fesetenv(ctypes.c_void_p(-1))  # FE_DFL_ENV of glibc

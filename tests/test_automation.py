@@ -30,14 +30,16 @@ def ridden(automation: Automation, frames: int, sizes: list[int], first: int = 0
     """What a mixer makes of ones that are half accompaniment and half vocals."""
     mixer = Mixer(STEMS, 1, RATE)
     ride = Ride(mixer, automation.states(mixer.state, RATE), first)
-    parts, at = [], first
+    parts: list[np.ndarray] = []
+    at = first
     while at < frames:
         size = min(sizes[len(parts) % len(sizes)], frames - at)
         for count in ride.parts(size):
             half = np.full((1, count), 0.5, np.float32)
             parts.append(mixer.mix(half + half, np.stack([half, half]), np.zeros_like(half)))
         at += size
-    return np.concatenate(parts, axis=1)[0]
+    total: np.ndarray = np.concatenate(parts, axis=1)[0]
+    return total
 
 
 PERFORMANCE = Automation(

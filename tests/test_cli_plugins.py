@@ -120,7 +120,9 @@ def test_no_window_without_a_display(
 def test_presets_are_listed_a_line_each(capsys: Captured) -> None:
     assert run("presets") == 0
     lines = capsys.readouterr().out.splitlines()
-    assert "karaoke        Everything but the voice, to sing over." in lines
+    assert ["karaoke", "Everything but the voice, to sing over."] in [
+        line.split(maxsplit=1) for line in lines
+    ]
 
 
 def test_a_preset_is_described_in_full(capsys: Captured) -> None:
@@ -142,7 +144,7 @@ def test_a_bad_preset_of_ones_own_is_said_and_the_others_listed(tmp_path: Path, 
     assert run("presets") == 1
     captured = capsys.readouterr()
     assert "bad.toml, line 2: a preset has no key 'gains'. Did you mean 'gains_db'?" in captured.err
-    assert "good           Mine." in captured.out
+    assert ["good", "Mine."] in [line.split(maxsplit=1) for line in captured.out.splitlines()]
     names = [line.split()[0] for line in captured.out.splitlines()]
     assert names == sorted(names)
     assert run("presets", "nothing") == 1

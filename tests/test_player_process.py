@@ -49,7 +49,8 @@ def stems_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def mix_of(folder: Path, *names: str) -> Floats:
     wanted = names or ("drums", "bass", "other", "vocals")
     parts = [soundfile.read(folder / f"{name}.wav", dtype="float32")[0].T for name in wanted]
-    return np.sum(parts, axis=0, dtype=np.float32)
+    total: Floats = np.sum(parts, axis=0, dtype=np.float32)
+    return total
 
 
 class Talk:

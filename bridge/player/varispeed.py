@@ -25,7 +25,7 @@ class Varispeed:
     @property
     def behind(self) -> float:
         """How many frames of what was pulled have not been heard yet."""
-        return self._held.shape[1] - 1 - self._phase
+        return float(self._held.shape[1]) - 1.0 - self._phase
 
     def take(self, frames: int, ratio: float, pull: Callable[[int], Rows]) -> Rows:
         """The next frames at a ratio (frames of the stream per frame out); `pull(n)` gives n more of it."""

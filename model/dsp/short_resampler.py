@@ -1,8 +1,8 @@
 """Sample rates changed with little delay, by a polyphase filter of our own: for sound that is heard at once.
 
 A sinc under a Kaiser window (Kaiser 1974) of 96 frames of the lower rate on either side. Measured: flat
-within 0.0002 dB to 0.933 of the lower rate's Nyquist frequency, where the error is -97 dB; -6 dB at 0.967; aliases
-and images below -98 dB; 3 ms late, where soxr's best takes 50 and, anchored, 400.
+within 0.0002 dB to 0.933 of the lower rate's Nyquist frequency, where the error is -97 dB; -6 dB at 0.967;
+aliases and images below -98 dB; 3 ms late, where soxr's best takes 50 and, anchored, 400.
 
 Outputs are computed in steps of a constant shape whose places in the song are fixed, so neither the cut of
 the stream nor where it starts changes a bit.

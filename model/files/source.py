@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import time
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -34,6 +35,9 @@ class Source(Protocol):
 
     def close(self) -> None:
         """Release the file; calling it twice is fine."""
+
+
+_LAST_READ_S = 10.0
 
 
 class PedalboardSource:
@@ -87,7 +91,16 @@ class PedalboardSource:
         self._file.seek(frame)
 
     def close(self) -> None:
-        self._file.close()
+        # After an interrupt a thread that reads ahead may still be in the middle of a block.
+        until = time.monotonic() + _LAST_READ_S
+        while True:
+            try:
+                self._file.close()
+                break
+            except RuntimeError:
+                if time.monotonic() > until:
+                    raise
+                time.sleep(0.005)
         self._release()
 
     def _release(self) -> None:

@@ -16,6 +16,7 @@ from pedalboard import load_plugin  # type: ignore[attr-defined]
 from ..audio import Audio
 from ..effects.board import Board
 from ..errors import PluginError
+from ..platform import restore_float_environment
 from .chain_spec import ChainSpec, PluginSpec
 from .parameters import make_native, set_external
 from .plugin_files import find_plugin
@@ -79,6 +80,8 @@ def load_external(entry: PluginSpec) -> Any:
         plugin: Any = load_plugin(str(path), plugin_name=entry.plugin_name)
     except (ImportError, ValueError, RuntimeError) as error:
         raise PluginError(f"{entry.title} cannot be loaded: {error}") from error
+    finally:
+        restore_float_environment()
     if entry.plugin_name is not None and plugin.name != entry.plugin_name:
         raise PluginError(f"{path.name} holds {plugin.name!r}, not {entry.plugin_name!r}")
     if plugin.is_instrument:
