@@ -65,6 +65,6 @@ print(f"mastered: {figures['measured_lufs']:.1f} LUFS, {figures['measured_true_p
 for found in find_finished([folder / "stems"]):
     if isinstance(found, tuple):
         raise found[1]
-    for step in pack_acapella(found, folder, AcapellaSpec(overwrite=True)):
-        for made in step.packs:
+    for packing in pack_acapella(found, folder, AcapellaSpec(overwrite=True)):
+        for made in packing.packs:
             print(made.path.name)
