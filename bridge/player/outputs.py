@@ -13,7 +13,7 @@ from stembridge.model.errors import ArgumentValueError
 
 MIX = "mix"
 CUE = "cue"
-"""A pair that carries what is soloed, or else the mix before its master."""
+"""A second pair for the mix, for headphones."""
 
 
 @dataclass(frozen=True)

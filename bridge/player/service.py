@@ -244,7 +244,8 @@ class PlayerService:
         return f"{load}:{index}:{self._songs[index].path}"
 
     def _need_song(self) -> None:
-        if not self._state.get("key"):
+        # A song that is still on its way counts: it begins as soon as it is there.
+        if not self._state.get("key") and not (self._songs and self._link.connected):
             raise Refusal("not_found", "nothing is loaded: /song/load first")
 
     def _automation_file(self, name: str) -> Path:
