@@ -172,13 +172,15 @@ def _latency(client: Client, folder: Path) -> dict[str, object]:
             message = client.receive(0.01)
             if message is not None and message.address == "/transport/position":
                 heard.append((float(str(message.arguments[0])), time.monotonic()))
-    client.set("/automation/save", "moves")
+    client.send("/automation/save", "moves")
+    _until(client, "/automation/saved")
     rows = (folder / "out" / "automation" / "moves.csv").read_text().splitlines()[1:]
     moves = [row.split(",") for row in rows if row.split(",")[1] == "vocals.gain_db"]
     frames = {round(float(move[2]), 4): int(move[0].rstrip("s")) for move in moves}
     positions, times = np.array([p for p, _ in heard]), np.array([t for _, t in heard])
-    # The position is told when its block is handed over; a straight line takes the jitter of the telling out.
-    offset = float(np.min(times - positions))
+    # A position is the first frame of the next block, told after the block before was handed over: the
+    # soonest telling gives that moment, and a move's own block is handed over one block later.
+    offset = float(np.min(times - positions)) + 512 / RATE
     delays = [
         (frames[round(-1.0 - step / 100, 4)] / RATE + offset - when) * 1e3
         for step, when in enumerate(sent)
