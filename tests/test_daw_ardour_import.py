@@ -54,6 +54,7 @@ def manifest(folder: Path, song: Path) -> Path:
     return path
 
 
+@pytest.mark.soak
 def test_stems_land_on_tracks_and_leave_through_the_faders(
     folder: Path, files: dict[str, Path], monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -126,6 +126,7 @@ def place_of(audio: Floats, part: Floats) -> int:
     return place if np.array_equal(audio[place : place + len(part)], part) else -1
 
 
+@pytest.mark.soak
 def test_what_goes_in_comes_out_in_time_also_while_the_streamer_stands_still(
     sound: Pulse, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

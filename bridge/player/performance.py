@@ -39,34 +39,38 @@ class Performance:
 
     def cut(self) -> None:
         """End the pass: it takes the place of what was there before, and what comes after it stays."""
-        if not self._pass:
-            return
-        begin, end = self._pass[0][0], self._to
-        frames = [frame for frame, _, _ in self._rows]
+        if self._pass:
+            self._rows = self._joined(self._rows, list(self._pass), self._to)
+            self._end = max(self._end, self._to)
+            self._pass, self._to = [], -1
+
+    def _joined(self, rows: list[Row], passed: list[Row], end: int) -> list[Row]:
+        """What was there before with a pass in the place of what it went over; both are left as they are."""
+        if not passed:
+            return rows
+        begin = passed[0][0]
+        frames = [frame for frame, _, _ in rows]
         first, last = bisect_left(frames, begin), bisect_right(frames, end)
-        before, after = self._rows[:first], self._rows[last:]
+        before, after = rows[:first], rows[last:]
         back: list[Row] = []
         if self._end > end and last > 0:
-            back = [(end, self._rows[last - 1][1], 20.0)]
+            back = [(end, rows[last - 1][1], 20.0)]
         if before:
             # In the middle of a performance the pass begins with a ramp from where that stood.
-            self._pass[0] = (begin, self._pass[0][1], 20.0)
-        self._rows = [*before, *self._pass, *back, *after]
-        self._end = max(self._end, end)
-        self._pass, self._to = [], -1
+            passed = [(begin, passed[0][1], 20.0), *passed[1:]]
+        return [*before, *passed, *back, *after]
 
     def automation(self) -> Automation:
-        """Everything that was performed, as moves from unity on."""
-        self.cut()
-        return Automation(tuple(self._moves()))
+        """Everything that was performed, as moves from unity on. From any thread: the pass goes on."""
+        return Automation(tuple(self._moves(self._joined(self._rows, list(self._pass), self._to))))
 
-    def _moves(self) -> Iterator[Move]:
-        if not self._rows:
+    def _moves(self, rows: list[Row]) -> Iterator[Move]:
+        if not rows:
             return
-        _, state, _ = self._rows[0]
+        _, state, _ = rows[0]
         neutral = MixerState(gains_db=dict.fromkeys(state.gains_db, 0.0), pans=dict.fromkeys(state.pans, 0.0))
         # Where the first pass began somewhere in the song, the faders stood there before as well.
         yield from moves_between(neutral, state, 0, 0.0)
-        for frame, after, ramp_ms in self._rows[1:]:
+        for frame, after, ramp_ms in rows[1:]:
             yield from moves_between(state, after, frame, ramp_ms)
             state = after
