@@ -283,6 +283,7 @@ def test_device_that_is_not_there_is_said(sound: Pulse, tmp_path: Path, stems_fo
         process.wait(30)
 
 
+@pytest.mark.soak
 def test_it_plays_in_time_with_a_clock_that_runs_its_own_way(
     sound: Pulse, player: tuple[Path, subprocess.Popen[bytes]], stems_folder: Path
 ) -> None:
@@ -305,9 +306,9 @@ def test_it_plays_in_time_with_a_clock_that_runs_its_own_way(
         assert told, "it never played"
         return float(np.median([abs(host(line["when"]) - line["frame"] / RATE) for line in told]))
 
-    assert run(6.0) < 0.010
+    assert run(12.0) < 0.020
     jumped = 4.0
-    assert run(4.0) < 0.010
+    assert run(6.0) < 0.040
     now = time.monotonic()
     talk.do(do="chase", playing=False, position_s=3.0, at=now)
     stopped = talk.wait(lambda line: line["is"] == "state" and line["state"] == "stopped")
