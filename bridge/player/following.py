@@ -23,7 +23,7 @@ FAR_S = 0.080
 FASTEST = 0.003
 _MEND_S = 2.0
 """An error is made up for within about this."""
-_SMOOTH_S = 0.7
+_SMOOTH_S = 0.25
 """What the other side says jitters by milliseconds: this much of it is averaged."""
 
 
