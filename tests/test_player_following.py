@@ -116,6 +116,20 @@ def test_begin_waits_for_the_seek_and_is_lost_when_it_comes_too_late(ring: Ring)
     assert not late.any()
 
 
+def test_a_device_that_fills_up_is_not_believed_yet(ring: Ring) -> None:
+    """Blocks asked for in a burst, each said to be heard as if the others were not there."""
+    for insist, sounds in ((True, False), (False, True)):
+        tape, deck = Tape(ring, 8.0), make(SONG, ring)
+        ring.ask(0)
+        following = Following(deck, wait_for_steady=insist)
+        heard = []
+        for _ in range(6):
+            tape.fill()
+            following.clock = Clock(0.0, 0.005)
+            heard.append(following.take(480, 0.0)[0])
+        assert np.concatenate(heard, axis=1).any() == sounds
+
+
 def test_without_a_clock_it_is_the_deck(ring: Ring) -> None:
     tape, deck = Tape(ring), make(SONG, ring)
     tape.fill()

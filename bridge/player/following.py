@@ -7,6 +7,7 @@ that can mend asks for another seek.
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -21,6 +22,8 @@ LEAD_S = 0.4
 FAR_S = 0.080
 """Further off than this is mended by a seek."""
 FASTEST = 0.003
+_STEADY_BLOCKS = 12
+_STEADY_S = 0.003
 _MEND_S = 2.0
 """An error is made up for within about this."""
 _SMOOTH_S = 0.25
@@ -43,7 +46,9 @@ class Clock:
 class Following:
     """One deck kept in time with a clock. `take` runs in the device's callback."""
 
-    def __init__(self, deck: Deck) -> None:
+    def __init__(self, deck: Deck, *, wait_for_steady: bool = True) -> None:
+        """`wait_for_steady`: begin only once the device's own times can be relied on."""
+        self._wait_for_steady = wait_for_steady
         self.deck = deck
         self._rate = deck.song.sample_rate
         rows = deck.song.channels * (1 + len(deck.song.stems))
@@ -54,6 +59,10 @@ class Following:
         """Assigned by others, read once a block."""
         self.lost = False
         """Whether only another seek can help."""
+        self.late = False
+        """Whether it is lost because its first frame came too late: the next seek aims further ahead."""
+        self._origins: deque[float] = deque(maxlen=_STEADY_BLOCKS)
+        self._frames = 0
 
     @property
     def error_ms(self) -> float:
@@ -79,12 +88,16 @@ class Following:
     def _begin(self, frames: int, when: float, clock: Clock) -> tuple[Audio, Sequence[Audio]]:
         """Silence up to the moment at which the frame that is ready is due, then sound."""
         deck = self.deck
+        self._origins.append(when - self._frames / self._rate)
+        self._frames += frames
         due_s = deck.frame / self._rate - clock.position(when)
         wait = round(due_s * self._rate)
         if deck.seek is not None or wait >= frames:
             return deck.take(frames)  # it does not play yet: silence, and the seek goes its way
         if wait < -round(0.005 * self._rate):
-            self.lost = True
+            self.lost = self.late = True
+            return deck.take(frames)
+        if self._wait_for_steady and not self._steady:
             return deck.take(frames)
         wait = max(wait, 0)
         deck.playing = True
@@ -93,6 +106,12 @@ class Following:
         sound = self._speed.take(frames - wait + 2, 1.0, self._pull)[:, 2:]
         silence = np.zeros((sound.shape[0], wait), np.float32)
         return self._split(np.concatenate([silence, sound], axis=1))
+
+    @property
+    def _steady(self) -> bool:
+        """Whether the device says evenly when blocks are heard; while it fills up it does not."""
+        known = len(self._origins) == _STEADY_BLOCKS
+        return known and max(self._origins) - min(self._origins) < _STEADY_S
 
     def _pull(self, frames: int) -> Audio:
         mix, stems = self.deck.take(frames)

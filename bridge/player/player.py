@@ -41,6 +41,7 @@ log = logging.getLogger(__name__)
 
 _POSITION_S = 0.1
 _PRIME_S = 0.2
+_UNSTEADY_LEAD_S = 2.0
 _DEVICE_AGAIN_S = 1.0
 _STREAMER_AGAIN_S = 0.5
 
@@ -293,15 +294,16 @@ class Player:
             following.clock = clock
             return
         # Aim at where they will be when blocks have come; further ahead where that was too near.
-        again = following is not None and following.lost
-        self._lead_s = min(self._lead_s * 2, 4.0) if again else LEAD_S
+        late = following is not None and following.late
+        self._lead_s = min(self._lead_s * 2, 4.0) if late else LEAD_S
         start_s = clock.position(time.monotonic() + self._lead_s)
         if start_s * deck.song.sample_rate >= deck.song.frames:
             return
         deck.playing = False
         self._wanted.playing = True
         self._locate(max(round(start_s * deck.song.sample_rate), 0))
-        following = Following(deck)
+        # A device that never says evenly when it plays is begun with all the same, after some tries.
+        following = Following(deck, wait_for_steady=self._lead_s < _UNSTEADY_LEAD_S)
         following.clock = clock
         self._following = following
         self._open_device()
